@@ -1,0 +1,1 @@
+"""A scenario's name and a seed come in; a drop with its truth goes out."""

@@ -1,0 +1,1 @@
+"""Clusters, scores and labels come in; figures with intervals go out."""

@@ -1,0 +1,1 @@
+"""A cluster comes in; files for other programs go out."""

@@ -1,0 +1,1 @@
+"""A question's name and parameters come in; rows of the graph go out."""

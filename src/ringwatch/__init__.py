@@ -1,0 +1,1 @@
+"""ringwatch: finds coordinated account networks in usage data."""

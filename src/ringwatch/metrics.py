@@ -1,0 +1,41 @@
+"""What a stage cost: seconds by name, peak resident memory, and progress on stderr."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def peak_rss_mb() -> int:
+    """Peak resident set size of this process, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024) if sys.platform == "darwin" else peak // 1024
+
+
+class Stopwatch:
+    """Wall seconds by stage, in the order of the stages; a line on stderr as each begins unless `quiet`."""
+
+    def __init__(self, *, quiet: bool = True) -> None:
+        self.stages: dict[str, float] = {}
+        self._quiet = quiet
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times the block under `name`; a name used twice adds up."""
+        if not self._quiet:
+            print(f"stage={name}", file=sys.stderr, flush=True)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.stages[name] = round(self.stages.get(name, 0.0) + spent, 3)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the watch was made."""
+        return round(time.perf_counter() - self._start, 3)

@@ -1,0 +1,229 @@
+"""A workspace: one folder that holds the settings, the keys, the event log, the embedded store and the runs.
+
+    ringwatch.toml   settings          keys/     one secret per purpose, 0600
+    CURRENT          what is committed log/      batches of the event log
+    store/           generations of the embedded graph     runs/     what each run found
+    audit.log        reveals and key rotations             lock      held by the one writer
+
+`CURRENT` is the single point of commit: a small JSON document, replaced by an atomic rename. What it does not
+name does not exist; the next writer removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ringwatch.config import Config, read_config, write_config
+from ringwatch.errors import BusyError, RingwatchError, UsageError
+
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is committed: batches in the order they came, the embedded store's generation, runs oldest first,
+    and the name of the token secret in force."""
+
+    workspace_id: str
+    batches: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    generation: str | None = None
+    token_key: str = "tokens-1"
+
+    def with_(self, **changes: object) -> Current:
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def derive_key(secret: bytes, purpose: str) -> bytes:
+    """HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`; 32 bytes."""
+    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
+
+
+def fsync_path(path: Path) -> None:
+    """Flushes a file or a directory entry to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replaces `path` by `data` so that a kill at any moment leaves the old or the new bytes."""
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    staged.replace(path)
+    fsync_path(path.parent)
+
+
+class Workspace:
+    """An opened workspace. Paths, settings, keys, the writer's lock and the commit point."""
+
+    def __init__(self, root: Path, config: Config) -> None:
+        self.root = root
+        self.config = config
+
+    # -- places ---------------------------------------------------------------------------------------
+
+    @property
+    def log_dir(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def store_dir(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def audit_path(self) -> Path:
+        return self.root / "audit.log"
+
+    @property
+    def staging_dir(self) -> Path:
+        """Where a writer prepares what it will commit; emptied by the next writer."""
+        return self.root / "staging"
+
+    # -- making and opening ---------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, root: Path, config: Config, *, keys_from: Workspace | None = None) -> Workspace:
+        """Makes a workspace; with `keys_from` it tokenises as that one does.
+
+        Raises:
+            UsageError: there is a workspace at `root` already, or something that is no folder.
+        """
+        if (root / "ringwatch.toml").exists():
+            raise UsageError(f"{root} is a workspace already.", hint="Choose another folder.")
+        try:
+            for name in ("keys", "log", "store", "runs", "staging"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            (root / "keys").chmod(0o700)
+        except OSError as error:
+            raise UsageError(f"{root} cannot be made a workspace: {error.strerror}.") from error
+        workspace = cls(root, config)
+        token_key = keys_from.current().token_key if keys_from else "tokens-1"
+        for name in (token_key, "signatures", "vault"):
+            if keys_from is not None and name != "vault":
+                write_atomic(root / "keys" / f"{name}.key", keys_from.secret(name), mode=0o600)
+            else:
+                workspace.new_secret(name)
+        workspace.commit(Current(workspace_id=secrets.token_hex(8), token_key=token_key))
+        write_config(config, root / "ringwatch.toml")
+        return workspace
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Opens a workspace.
+
+        Raises:
+            UsageError: there is none at `root`, or its settings cannot be read.
+        """
+        if not (root / "ringwatch.toml").is_file():
+            raise UsageError(
+                f"There is no workspace at {root}.",
+                hint="Make one with `ringwatch init`, or name one with --workspace or RINGWATCH_WORKSPACE.",
+            )
+        return cls(root, read_config(root / "ringwatch.toml"))
+
+    # -- keys -----------------------------------------------------------------------------------------
+
+    def secret(self, name: str) -> bytes:
+        """The 32 random bytes kept in `keys/NAME.key`.
+
+        Raises:
+            RingwatchError: the file is missing or short.
+        """
+        path = self.root / "keys" / f"{name}.key"
+        try:
+            value = path.read_bytes()
+        except OSError as error:
+            raise RingwatchError(
+                f"The key {path} cannot be read: {error.strerror}.", hint="Restore it from a backup."
+            ) from error
+        if len(value) != _KEY_BYTES:
+            raise RingwatchError(f"The key {path} is damaged.", hint="Restore it from a backup.")
+        return value
+
+    def new_secret(self, name: str) -> None:
+        """Makes `keys/NAME.key`, readable by its owner alone."""
+        write_atomic(self.root / "keys" / f"{name}.key", secrets.token_bytes(_KEY_BYTES), mode=0o600)
+
+    def key(self, purpose: str) -> bytes:
+        """The 32-byte HMAC key of an entity type, derived (HKDF-SHA-256) from the token secret in force."""
+        return derive_key(self.secret(self.current().token_key), purpose)
+
+    # -- the commit point -----------------------------------------------------------------------------
+
+    def current(self) -> Current:
+        """What is committed now."""
+        try:
+            document = json.loads((self.root / "CURRENT").read_bytes())
+            document["batches"] = tuple(document["batches"])
+            document["runs"] = tuple(document["runs"])
+            return Current(**document)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RingwatchError(
+                f"{self.root / 'CURRENT'} cannot be read: {error}.", hint="Restore it from a backup."
+            ) from error
+
+    def commit(self, current: Current) -> None:
+        """Makes `current` what is committed, atomically and durably."""
+        write_atomic(self.root / "CURRENT", json.dumps(asdict(current), indent=1).encode())
+
+    @contextlib.contextmanager
+    def writer(self, *, wait: float = 10.0) -> Iterator[None]:
+        """Holds the one writer's lock; on entry what a killed writer left behind is removed.
+
+        Raises:
+            BusyError: another process still writes after `wait` seconds.
+        """
+        deadline = time.monotonic() + wait
+        with (self.root / "lock").open("w") as handle:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= deadline:
+                        raise BusyError(
+                            f"Another process is writing to {self.root}.",
+                            hint="Wait for it, or give a longer --wait.",
+                        ) from error
+                    time.sleep(0.05)
+            self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        current = self.current()
+        keep = {
+            self.log_dir: set(current.batches),
+            self.runs_dir: set(current.runs),
+            self.store_dir: {current.generation} if current.generation else set(),
+            self.staging_dir: set(),
+        }
+        for folder, names in keep.items():
+            folder.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                if path.name not in names and path.suffix != ".wal":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self.root.glob(".CURRENT.*.tmp"):
+            path.unlink()
