@@ -60,7 +60,7 @@ $(VENV)/.made:
 	    if "$$candidate" -c "$$fit" 2>/dev/null; then found=$$candidate; break; fi; \
 	  done; \
 	  if [ -z "$${found:-}" ]; then \
-	    printf '%s\n' "ringwatch needs Python 3.11 or newer with its venv module; $${PYTHON:-python3} is $$( ($${PYTHON:-python3} --version) 2>&1 | tail -n 1 )." \
+	    printf '%s\n' "ringwatch needs Python 3.11 or newer with its venv module; $${PYTHON:-python3} is $$("$${PYTHON:-python3}" --version 2>/dev/null || echo not there)." \
 	      'Install one (on Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python3.12' >&2; exit 1; \
 	  fi; \
 	  rm -rf $(VENV); "$$found" -m venv $(VENV); \
