@@ -29,8 +29,13 @@ _WORDS = [f"markword{i}" for i in range(900)]
 _TOOLS = ("search", "fetch", "shell", "mail")
 
 
-def make_tables(seed: int, *, rings: int = 3, loners: int = 60, events: int = 6, prefix: str = "") -> Tables:
-    """All tables but labels; `events` rows an account. Worlds of other `prefix`es share no account."""
+def make_tables(
+    seed: int, *, rings: int = 3, loners: int = 60, events: int = 6, prefix: str = "", month: int = 1
+) -> Tables:
+    """All tables but labels; `events` rows an account. Worlds of other `prefix`es share no account.
+
+    Accounts are of 2026's `month`, what they do of the next.
+    """
     random_ = random.Random(seed)
     tables: Tables = {"accounts": [], "events": [], "relations": [], "entities": []}
 
@@ -38,7 +43,7 @@ def make_tables(seed: int, *, rings: int = 3, loners: int = 60, events: int = 6,
         tables["accounts"].append(
             {
                 "account_id": name,
-                "created_at": f"2026-01-{1 + day % 28:02d}T0{day % 10}:00:00Z",
+                "created_at": f"2026-{month:02d}-{1 + day % 28:02d}T0{day % 10}:00:00Z",
                 "email": f"{mailbox or name}@mark-mail.example",
                 "country": "NL",
                 "plan": "free",
@@ -51,7 +56,7 @@ def make_tables(seed: int, *, rings: int = 3, loners: int = 60, events: int = 6,
         tables["events"].append(
             {
                 "event_id": f"{name}-e{number}",
-                "ts": f"2026-02-{1 + day % 28:02d}T{number % 24:02d}:{day % 60:02d}:00Z",
+                "ts": f"2026-{month + 1:02d}-{1 + day % 28:02d}T{number % 24:02d}:{day % 60:02d}:00Z",
                 "account_id": name,
                 "kind": "chat",
                 "ip": None,
@@ -98,7 +103,7 @@ def make_tables(seed: int, *, rings: int = 3, loners: int = 60, events: int = 6,
             tables["relations"].append(
                 {
                     "src_account_id": left, "dst_account_id": right, "kind": "referral",
-                    "ts": "2026-01-05T00:00:00Z", "count": 1, "amount": None,
+                    "ts": f"2026-{month:02d}-05T00:00:00Z", "count": 1, "amount": None,
                 }
             )  # fmt: skip
     tables["entities"].append(
