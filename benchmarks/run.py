@@ -1,0 +1,100 @@
+"""`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
+
+usage: run.py [floor] [hop] [easy] [neo4j] [crash] [--seeds N] [--kills N]
+Exit status 1 when a figure misses what it is held to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import crash
+import floor
+import quality
+from figures import Figure, table
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+OUT = ROOT / "bench-out"
+RESULTS = ROOT / "docs" / "results.md"
+HEAD = """# Results
+
+Written by `make bench` (`benchmarks/run.py`); `make bench BENCH="NAME …"` replaces the sections it names. Absolute
+times are of the machine named in the section; ratios are of one run on it.
+"""
+
+
+class NotHereError(Exception):
+    """A benchmark needs something that this machine lacks."""
+
+
+def _need(path: Path) -> Path:
+    if not path.exists():
+        raise NotHereError(f"needs {path.relative_to(ROOT.parent)}, which is not here")
+    return path
+
+
+def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]:
+    return {
+        "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
+        "hop": lambda: quality.hop(OUT, _need(SHARED / "data" / "hop")),
+        "easy": lambda: quality.easy(OUT, seeds=seeds),
+        "crash": lambda: crash.run(OUT, "embedded", kills=kills),
+    }
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+
+
+def _section(name: str, figures: list[Figure]) -> str:
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    said = f"`make bench BENCH={name}`, {when}, version {metadata.version('ringwatch')}, {_machine()}."
+    return f"## {name}\n\n{said}\n\n{table(figures)}\n"
+
+
+def _write(sections: dict[str, str], order: list[str]) -> None:
+    old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    kept = {part.split("\n", 1)[0].strip(): f"## {part}" for part in re.split(r"^## ", old, flags=re.MULTILINE)[1:]}
+    kept |= sections
+    known = [name for name in order if name in kept]
+    RESULTS.write_text("\n".join([HEAD, *(kept[name].strip() + "\n" for name in known)]), encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Runs benchmarks and writes docs/results.md.")
+    parser.add_argument("names", nargs="*", help="floor, hop, easy, neo4j, crash; all by default")
+    parser.add_argument("--seeds", type=int, default=5, help="worlds of `simulate easy`")
+    parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")
+    arguments = parser.parse_args()
+    benchmarks = _benchmarks(arguments.seeds, arguments.kills)
+    unknown = set(arguments.names) - set(benchmarks)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    OUT.mkdir(exist_ok=True)
+    missed = 0
+    for name in arguments.names or benchmarks:
+        try:
+            figures = benchmarks[name]()
+        except NotHereError as error:
+            print(f"{name}: left out, {error}", flush=True)
+            continue
+        for figure in figures:
+            print(figure, flush=True)
+        missed += sum(not figure.held for figure in figures)
+        _write({name: _section(name, figures)}, list(benchmarks))
+    print(f"{missed} figures missed what they are held to" if missed else "every figure keeps to what it is held to")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
