@@ -1,4 +1,4 @@
-"""Draws docs/cluster.svg, the picture in the README: what `ringwatch clusters show` prints of a simulated world's first.
+"""Draws docs/cluster.svg for the README: what `ringwatch clusters show` prints of a simulated world's first cluster.
 
 usage: picture.py [SEED]
 """
