@@ -30,7 +30,7 @@ SMALLEST = 3
 
 @dataclass(frozen=True)
 class Quality:
-    """Against true groups of three or more: `recovery` (mean best F1) and `precision_at_k` (k = their number)."""
+    """`recovery`: mean best F1 of true groups of three or more; `precision_at_k`: k is the number of true groups."""
 
     recovery: float
     precision_at_k: float
@@ -125,16 +125,15 @@ def _ranked(members: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality(clusters: pd.DataFrame, labels: pd.DataFrame) -> Quality:
-    """Holds ranked clusters to a labels table, by the contract's definitions."""
+    """Holds ranked clusters (0 is the first) to a labels table, by the contract's definitions."""
     groups = labels[labels["group_id"].notna() & (labels["label"] == "abusive")][["account_id", "group_id"]]
     sizes = groups.groupby("group_id")["account_id"].size()
-    sizes = sizes[sizes >= SMALLEST]
     cluster_sizes = clusters.groupby("cluster")["account_id"].size()
-    both = clusters.merge(groups[groups["group_id"].isin(sizes.index)], on="account_id")
+    both = clusters.merge(groups, on="account_id")
     common = both.groupby(["group_id", "cluster"])["account_id"].size().rename("n").reset_index()
     of_group, of_cluster = common["group_id"].map(sizes), common["cluster"].map(cluster_sizes)
     common["f1"] = 2 * common["n"] / (of_group + of_cluster)
-    best = common.groupby("group_id")["f1"].max().reindex(sizes.index).fillna(0.0)
+    best = common.groupby("group_id")["f1"].max().reindex(sizes[sizes >= SMALLEST].index).fillna(0.0)
     first = sorted(cluster_sizes.index)[: len(sizes)]
-    hits = set(common[common["n"] * 2 > of_cluster]["cluster"])
+    hits = set(common.loc[common["n"] * 2 > of_cluster, "cluster"])
     return Quality(float(best.mean()), sum(cluster in hits for cluster in first) / max(len(first), 1))
