@@ -1,0 +1,61 @@
+"""What a batch did: the accounting of the contract, rows read = stored + duplicates + quarantined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ringwatch.errors import DataError
+
+Mode = Literal["discard-row", "discard-value", "freeze"]
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Rows by fate, reasons of violations (reason → rows), wall seconds, and the same counts per table."""
+
+    batch_id: str | None
+    read: int
+    stored: int
+    duplicates: int
+    quarantined: int
+    violations: dict[str, int]
+    seconds: float
+    tables: dict[str, dict[str, int]]
+    warnings: list[str] = field(default_factory=list)
+    dry_run: bool = False
+
+    def document(self) -> dict[str, object]:
+        """The JSON document of `ringwatch ingest --json`, without its schema."""
+        return {
+            "batch_id": self.batch_id,
+            "read": self.read,
+            "stored": self.stored,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined,
+            "violations": self.violations,
+            "seconds": self.seconds,
+            "tables": self.tables,
+            "warnings": self.warnings,
+            "dry_run": self.dry_run,
+        }
+
+    def refused(self) -> IngestReport:
+        """The report of the same drop when a violation stopped it: all is 0 but what was read and violated."""
+        tables = {
+            name: {count: rows if count == "read" else 0 for count, rows in counts.items()}
+            for name, counts in self.tables.items()
+        }
+        return replace(self, batch_id=None, stored=0, duplicates=0, quarantined=0, tables=tables)
+
+
+class FrozenError(DataError):
+    """A violation stopped the batch (mode `freeze`); `report` says how many rows were read and what they violate."""
+
+    def __init__(self, report: IngestReport) -> None:
+        reasons = ", ".join(f"{reason} {rows}" for reason, rows in report.violations.items())
+        super().__init__(
+            f"The drop breaks the contract and nothing was stored: {reasons}.",
+            hint="Correct the rows, or ingest with --mode discard-row and look at `ringwatch quarantine list`.",
+        )
+        self.report = report
