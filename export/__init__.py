@@ -1,1 +1,11 @@
-"""A cluster comes in; files for other programs go out."""
+"""A cluster comes in; files for other programs go out.
+
+A format is one module with one `Format`, made of the tables of a `Packet`, and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
+from ringwatch.export.packet import Format, Packet, make_packet
+
+__all__ = ["FORMATS", "ExportReport", "Format", "Packet", "find_format", "make_packet", "write_clusters"]
