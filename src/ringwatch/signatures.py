@@ -12,11 +12,16 @@ without the key; they are no message authentication.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+# The stubs of pyarrow do not know what most kernels return: arrays are checked by the tests, not by types.
+Arrow = Any
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -41,7 +46,7 @@ class Signatures:
 
     ids: I64
     words: npt.NDArray[np.int32]
-    sketches: pa.ListArray
+    sketches: Arrow
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class _Items:
     offsets: I64
 
 
-# -- normalising ------------------------------------------------------------------------------------------------------
+# -- normalising ----------------------------------------------------------------------------------------------
 
 
 def _fold_table() -> npt.NDArray[np.uint8]:
@@ -67,7 +72,7 @@ def _fold_table() -> npt.NDArray[np.uint8]:
 _FOLD = _fold_table()
 
 
-def normalise_text(texts: pa.Array) -> pa.LargeStringArray:
+def normalise_text(texts: Arrow) -> Arrow:
     """Lower-case words with one space between: NFKC, everything that is no letter, mark, digit or `_` a space, each
     Chinese or Japanese character a word of its own. Nulls become empty. string[n] → large_string[n].
     """
@@ -85,7 +90,7 @@ def normalise_text(texts: pa.Array) -> pa.LargeStringArray:
     return pc.replace_with_mask(plain, others, folded)
 
 
-def _fold_ascii(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+def _fold_ascii(texts: Arrow) -> Arrow:
     """`normalise_text` for ASCII, by a table of bytes; piece by piece, so that the work stays in the cache."""
     data, offsets = _buffers(texts)
     squeezed, sizes = [], [np.zeros(1, dtype=np.int64)]
@@ -125,7 +130,7 @@ def _squeeze(folded: npt.NDArray[np.uint8], offsets: I64) -> tuple[npt.NDArray[n
     return squeezed, bounds
 
 
-def _buffers(texts: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], I64]:
+def _buffers(texts: Arrow) -> tuple[npt.NDArray[np.uint8], I64]:
     """The bytes and the offsets (from 0) of an array without nulls."""
     _, offset_buffer, data_buffer = texts.buffers()
     if len(texts) == 0 or data_buffer is None:
@@ -135,7 +140,7 @@ def _buffers(texts: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], I64]:
     return data, offsets - offsets[0]
 
 
-# -- hashing ----------------------------------------------------------------------------------------------------------
+# -- hashing --------------------------------------------------------------------------------------------------
 
 
 def _mix(values: U64) -> U64:
@@ -152,7 +157,7 @@ def _seeds(key: bytes) -> tuple[np.uint64, np.uint64]:
     return np.uint64(first), np.uint64(second | np.uint64(1))
 
 
-def _words(texts: pa.LargeStringArray, key: bytes) -> _Items:
+def _words(texts: Arrow, key: bytes) -> _Items:
     """Hashes of the words of normalised texts."""
     data, offsets = _buffers(texts)
     if not len(data):
@@ -234,8 +239,9 @@ def _bottom(items: _Items) -> tuple[npt.NDArray[np.uint32], I64]:
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32), offsets
 
 
-def _list_array(values: npt.NDArray[np.uint32], offsets: I64) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
+def _list_array(values: npt.NDArray[np.uint32], offsets: I64) -> Arrow:
+    build: Any = pa.ListArray.from_arrays
+    return build(pa.array(offsets.astype(np.int32)), pa.array(values))
 
 
 def _pieces(offsets: I64) -> list[slice]:
@@ -243,13 +249,13 @@ def _pieces(offsets: I64) -> list[slice]:
     n = len(offsets) - 1
     cuts = np.searchsorted(offsets, np.arange(offsets[0], offsets[-1], _CHUNK_ITEMS), side="left")
     bounds = np.unique(np.concatenate([np.minimum(cuts, n), [0, n]]))
-    return [slice(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in pairwise(bounds)]
 
 
-# -- the public functions ---------------------------------------------------------------------------------------------
+# -- the public functions -------------------------------------------------------------------------------------
 
 
-def sign_texts(normalised: pa.Array, key: bytes) -> Signatures:
+def sign_texts(normalised: Arrow, key: bytes) -> Signatures:
     """Identities, word counts and sketches of normalised texts (`normalise_text`), in one pass over their words.
 
     `key` has at least 16 bytes. Empty texts share one identity and have an empty sketch.
@@ -270,22 +276,22 @@ def sign_texts(normalised: pa.Array, key: bytes) -> Signatures:
     return Signatures(np.concatenate(ids), np.concatenate(words), _list_array(np.concatenate(values), ends))
 
 
-def text_ids(normalised: pa.Array, key: bytes) -> I64:
+def text_ids(normalised: Arrow, key: bytes) -> I64:
     """64-bit keyed identities of normalised texts; int64[n]."""
     return sign_texts(normalised, key).ids
 
 
-def sketches(normalised: pa.Array, key: bytes) -> pa.ListArray:
+def sketches(normalised: Arrow, key: bytes) -> Arrow:
     """Bottom-k sketches of the three-word shingles of normalised texts; list<uint32>[n], each sorted."""
     return sign_texts(normalised, key).sketches
 
 
-def sequence_sketches(sequences: pa.Array, key: bytes) -> pa.ListArray:
+def sequence_sketches(sequences: Arrow, key: bytes) -> Arrow:
     """The same sketches of sequences of integers (the shapes of tool calls in their order): list<int64>[n] →
     list<uint32>[n]. Nulls inside a sequence count as 0; a null sequence is an empty one.
     """
     seed, odd = _seeds(key)
-    lists = sequences.cast(pa.large_list(pa.int64()))
+    lists: Arrow = sequences.cast(pa.large_list(pa.int64()))
     if lists.null_count:
         lists = pa.array([[] if item is None else item for item in lists.to_pylist()], pa.large_list(pa.int64()))
     offsets = np.asarray(lists.offsets, dtype=np.int64)
@@ -298,5 +304,5 @@ def sequence_sketches(sequences: pa.Array, key: bytes) -> pa.ListArray:
     return _list_array(bottom, ends)
 
 
-def _empty() -> pa.ListArray:
+def _empty() -> Arrow:
     return pa.array([], pa.list_(pa.uint32()))

@@ -1,0 +1,223 @@
+"""One form for each way of writing a value: addresses, mailboxes, phones, user agents. On distinct values only.
+
+`normalise` takes the distinct raw values of one entity type and says of each its normal form, or why it has none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import phonenumbers
+import pyarrow as pa
+import pyarrow.compute as pc
+from disposable_email_domains import blocklist
+from ua_parser import parse as parse_agent
+
+# The stubs of pyarrow do not know what most kernels return.
+_kernels: Any = pc
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
+_DOMAIN = re.compile(r"[^\s@.,;:()<>\[\]\"\\/]+(\.[^\s@.,;:()<>\[\]\"\\/]+)*\Z")
+_CARD = r"^[0-9][0-9 .\-]{10,30}[0-9]$"
+_CARD_DIGITS = range(12, 20)
+_AGENT_FACTOR = 8  # browsers inside apps write long names
+
+IGNORES_DOTS = frozenset({"gmail.com", "googlemail.com"})
+"""Providers for which a.b@ and ab@ are one mailbox."""
+
+IGNORES_PLUS = IGNORES_DOTS | {
+    "outlook.com", "hotmail.com", "live.com", "msn.com", "icloud.com", "me.com", "mac.com", "proton.me", "pm.me",
+    "protonmail.com", "fastmail.com", "fastmail.fm", "hey.com", "zoho.com", "yandex.com", "yandex.ru",
+}  # fmt: skip
+"""Providers for which a+anything@ and a@ are one mailbox."""
+
+SAME_DOMAIN = {"googlemail.com": "gmail.com"}
+
+BROWSERS = frozenset({
+    "Chrome", "Chrome Mobile", "Chrome Mobile iOS", "Chrome Mobile WebView", "HeadlessChrome", "Chromium", "Firefox",
+    "Firefox Mobile", "Firefox iOS", "Safari", "Mobile Safari", "Mobile Safari UI/WKWebView", "Edge", "Edge Mobile",
+    "Opera", "Opera Mobile", "Opera Mini", "Samsung Internet", "IE", "IE Mobile", "Android", "UC Browser", "Yandex Browser",
+    "Brave", "Vivaldi", "Electron", "curl", "Wget", "Python Requests", "Python aiohttp", "Python-urllib", "okhttp",
+    "Go-http-client", "Apache-HttpClient", "axios", "node-fetch", "PostmanRuntime", "Java", "Googlebot", "bingbot",
+})  # fmt: skip
+SYSTEMS = frozenset({
+    "Windows", "Mac OS X", "iOS", "Android", "Linux", "Ubuntu", "Debian", "Fedora", "Chrome OS", "FreeBSD", "OpenBSD",
+    "Windows Phone", "KaiOS", "Tizen", "HarmonyOS",
+})  # fmt: skip
+"""Only these names are shown for a user agent: a name taken from the raw text could carry anything."""
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Of n raw values: the normal form (null where `bad` says why there is none), what it belongs to (network,
+    domain), the pattern that related values share, a label without raw text, and whether a mailbox is disposable."""
+
+    form: pa.Array
+    bad: pa.Array
+    parent: pa.Array
+    family: pa.Array
+    label: pa.Array
+    disposable: pa.Array
+
+
+def normalise(entity_type: str, raw: pa.Array, *, limit: int, region: str | None) -> Normalised:
+    """Normalises distinct values of an entity type; string[n], no nulls.
+
+    `limit` bounds an identifier's characters. `region` reads phone numbers without a country code.
+    """
+    trimmed = _kernels.utf8_trim_whitespace(raw.cast(pa.string()))
+    n = len(trimmed)
+    bad: Any = pa.nulls(n, pa.string())
+    longest = limit * (_AGENT_FACTOR if entity_type == "user_agent" else 1)
+    bad = _mark(bad, _kernels.equal(trimmed, ""), "empty_identifier")
+    bad = _mark(bad, _kernels.match_substring_regex(trimmed, r"\p{Cc}"), "control_character")
+    bad = _mark(bad, _kernels.greater(_kernels.utf8_length(trimmed), longest), "identifier_too_long")
+    if entity_type == "payment":
+        bad = _mark(bad, pa.array(_are_cards(trimmed)), "pan_refused")
+    if entity_type in _PARSERS:
+        return _parsed(entity_type, trimmed, bad, region)
+    empty: Any = pa.nulls(n, pa.string())
+    form = _kernels.if_else(_kernels.is_null(bad), trimmed, pa.scalar(None, pa.string()))
+    return Normalised(form, bad, empty, empty, empty, pa.nulls(n, pa.bool_()))
+
+
+def _mark(bad: Any, where: Any, reason: str) -> Any:
+    """The first reason stands."""
+    return _kernels.if_else(_kernels.and_(where, _kernels.is_null(bad)), reason, bad)
+
+
+# -- cards ------------------------------------------------------------------------------------------------
+
+
+def passes_luhn(digits: str) -> bool:
+    """The check of ISO/IEC 7812-1, annex B: every second digit from the right doubled, digits summed, 0 modulo 10."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = ord(digit) - ord("0")
+        if place % 2:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return total % 10 == 0
+
+
+def is_card(value: str) -> bool:
+    """Whether a value is a card number: a card's count of digits, however grouped, that pass Luhn's test."""
+    digits = re.sub(r"[ .\-]", "", value)
+    return digits.isascii() and digits.isdigit() and len(digits) in _CARD_DIGITS and passes_luhn(digits)
+
+
+def _are_cards(values: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    # NFKC turns full-width and other digits into ASCII: a card does not hide in another alphabet.
+    folded = _kernels.utf8_trim_whitespace(_kernels.utf8_normalize(values, form="NFKC"))
+    cards = np.asarray(_kernels.match_substring_regex(folded, _CARD).to_numpy(zero_copy_only=False), dtype=bool)
+    for index in np.flatnonzero(cards):
+        cards[index] = is_card(folded[int(index)].as_py())
+    return cards
+
+
+# -- what has a parser of its own -------------------------------------------------------------------------
+
+_Row = tuple[str | None, str | None, str | None, str | None, bool | None]
+"""Normal form (None: it cannot be read), parent, family, label, disposable."""
+
+_UNREADABLE: _Row = (None, None, None, None, None)
+
+
+def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Normalised:
+    parser = _PARSERS[entity_type]
+    usable = np.asarray(_kernels.is_null(bad).to_numpy(zero_copy_only=False), dtype=bool)
+    if entity_type == "ip":
+        plain = np.asarray(_kernels.match_substring_regex(trimmed, _IPV4).to_numpy(zero_copy_only=False), dtype=bool)
+    else:
+        plain = np.zeros(len(trimmed), dtype=bool)
+    slow = np.flatnonzero(usable & ~plain)
+    rows = [parser(value, region) for value in trimmed.take(pa.array(slow)).to_pylist()]
+    types = (pa.string(), pa.string(), pa.string(), pa.string(), pa.bool_())
+    columns: list[Any] = []
+    mask = np.zeros(len(trimmed), dtype=bool)
+    mask[slow] = True
+    for place, kind in enumerate(types):
+        column: Any = pa.nulls(len(trimmed), kind)
+        if entity_type == "ip" and place == 0:
+            column = _kernels.if_else(pa.array(plain & usable), trimmed, column)
+        if entity_type == "ip" and place == 1:
+            networks = _kernels.replace_substring_regex(trimmed, pattern=r"\.[0-9]+$", replacement="/24")
+            column = _kernels.if_else(pa.array(plain & usable), networks, column)
+        columns.append(_kernels.replace_with_mask(column, pa.array(mask), pa.array([row[place] for row in rows], kind)))
+    form, parent, family, label, disposable = columns
+    bad = _mark(bad, _kernels.is_null(form), f"bad_{entity_type}")
+    return Normalised(form, bad, parent, family, label, disposable)
+
+
+def _ip(value: str, _region: str | None) -> _Row:
+    try:
+        address = ipaddress.ip_address(value.strip("[]").partition("%")[0])
+    except ValueError:
+        return _UNREADABLE
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        if mapped is None:
+            # A household has a /64 and its devices move within it.
+            home = ipaddress.ip_network((int(address) >> 64 << 64, 64))
+            site = ipaddress.ip_network((int(address) >> 80 << 80, 48))
+            return str(home), str(site), None, None, None
+        address = mapped
+    text = str(address)
+    # Not with a host octet, which would be a raw address (docs/adr/0004).
+    return text, text.rpartition(".")[0] + "/24", None, None, None
+
+
+def _email(value: str, _region: str | None) -> _Row:
+    local, at, domain = value.lower().rpartition("@")
+    domain = domain.rstrip(".")
+    if not at or not local or "@" in local or len(value) > 254 or not _DOMAIN.match(domain) or re.search(r"\s", local):
+        return _UNREADABLE
+    try:
+        domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return _UNREADABLE
+    disposable = _is_disposable(domain)
+    mailbox = local
+    if domain in IGNORES_PLUS:
+        mailbox = mailbox.partition("+")[0] or local
+    if domain in IGNORES_DOTS:
+        mailbox = mailbox.replace(".", "") or local
+    domain = SAME_DOMAIN.get(domain, domain)
+    base = re.sub(r"[\d._\-]+\Z", "", local.partition("+")[0]).replace(".", "")
+    family = f"{base}@{domain}" if base else None
+    return f"{mailbox}@{domain}", domain, family, None, disposable
+
+
+def _is_disposable(domain: str) -> bool:
+    parts = domain.split(".")
+    return any(".".join(parts[start:]) in blocklist for start in range(len(parts) - 1))
+
+
+def _phone(value: str, region: str | None) -> _Row:
+    try:
+        number = phonenumbers.parse(value, region)
+    except phonenumbers.NumberParseException:
+        return _UNREADABLE
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), None, None, None, None
+
+
+def _user_agent(value: str, _region: str | None) -> _Row:
+    parsed = parse_agent(value)
+    browser = parsed.user_agent.family if parsed.user_agent else "Other"
+    system = parsed.os.family if parsed.os else "Other"
+    label = f"{browser if browser in BROWSERS else 'Other'}/{system if system in SYSTEMS else 'Other'}"
+    return value, None, None, label, None
+
+
+_PARSERS: dict[str, Callable[[str, str | None], _Row]] = {
+    "ip": _ip,
+    "email": _email,
+    "phone": _phone,
+    "user_agent": _user_agent,
+}

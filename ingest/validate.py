@@ -1,0 +1,289 @@
+"""The contract as SQL: from a source's columns to typed values, the reason why a row breaks it, and its content key.
+
+A row is judged by one CASE over vectors, not row by row. What is the same for equal values (addresses, tokens, tool
+arguments) was judged before, once per distinct value, and is joined here (`dictionary`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ringwatch.config import Config
+from ringwatch.ingest.contract import COUNTRIES, Column, Table
+from ringwatch.ingest.log import literal, quoted
+from ringwatch.ingest.readers import Source
+from ringwatch.ingest.report import Mode
+
+ROW_BITS = 40
+"""A row of the batch is `source number << ROW_BITS | row number`."""
+
+_ISO = (
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}(:?\d{2})?)?)?"
+)
+_FIRST_MOMENT = -2_208_988_800_000_000  # 1900-01-01, µs
+_LAST_MOMENT = 7_258_118_400_000_000  # 2200-01-01, µs: all that int64 nanoseconds can hold, with room
+_UNIT_MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
+_EXACT = 9_007_199_254_740_992  # 2**53: beyond, a double does not count in ones
+_FLOATS = ("FLOAT", "DOUBLE")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_TIMES = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE", "DATE")
+_UNIT_SEPARATOR = "chr(31)"  # no value holds one: control characters are refused
+
+
+@dataclass
+class Plan:
+    """What becomes of one column: `raw` (in the innermost SELECT), `value` and `content` (over raw and joins), and the
+    conditions under which it breaks the contract. `hard` ones cost the row in every mode."""
+
+    raw: str = ""
+    value: str = ""
+    content: str = ""
+    checks: list[tuple[str, str, bool]] = field(default_factory=list)
+    join: str = ""
+
+
+def text_of(name: str, kind: str) -> str:
+    """A column of any type as text; empty text is no value."""
+    column = quoted(name)
+    if kind == "VARCHAR":
+        return f"nullif({column}, '')"
+    if kind in _FLOATS:  # pandas keeps whole numbers with gaps as floats
+        whole = f"{column} = trunc({column}) AND abs({column}) < {_EXACT}"
+        return f"CASE WHEN isnan({column}) THEN NULL WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
+    if kind == "JSON" or "[" in kind or kind.startswith(("STRUCT", "MAP")):
+        return f"to_json({column})::VARCHAR"
+    return f"nullif({column}::VARCHAR, '')"
+
+
+def _number(column: Column | None, name: str, kind: str) -> Plan:
+    """`count`, `score`, `number` and features (no column)."""
+    native = kind in _FLOATS or kind in _INTEGERS or kind.startswith("DECIMAL")
+    raw = f"{quoted(name)}::DOUBLE" if native else text_of(name, kind)
+    r = quoted(f"r_{name}")
+    d = r if native else f"try_cast({r} AS DOUBLE)"
+    what = column.kind if column else "number"
+    checks = [(f"{r} IS NOT NULL AND ({d} IS NULL OR isinf({d}))", "bad_number", False)]
+    fits = f"isfinite({d})"
+    value = f"{d} + 0.0"  # one zero, not two
+    if what == "count":
+        checks.append((f"isfinite({d}) AND {d} < 0", "negative_count", False))
+        checks.append((f"isfinite({d}) AND ({d} != trunc({d}) OR {d} > {_EXACT})", "bad_number", False))
+        fits += f" AND {d} >= 0 AND {d} = trunc({d}) AND {d} <= {_EXACT}"
+        value = f"{d}::BIGINT"
+    elif what == "score":
+        checks.append((f"isfinite({d}) AND ({d} < 0 OR {d} > 1)", "score_out_of_range", False))
+        fits += f" AND {d} BETWEEN 0 AND 1"
+    return Plan(raw, f"CASE WHEN {fits} THEN {value} END", "{v}::VARCHAR", checks)
+
+
+def _time(column: Column, kind: str, config: Config) -> Plan:
+    name, r = column.name, quoted(f"r_{column.name}")
+    if kind in _TIMES:
+        if kind not in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"):
+            raw = f"epoch_us({quoted(name)}::TIMESTAMP)"
+        else:
+            raw = f"epoch_us({quoted(name)})"
+        # An infinite time has no microseconds; it must not pass for a missing one.
+        raw = f"CASE WHEN {quoted(name)} IS NOT NULL THEN coalesce({raw}, {_LAST_MOMENT}) END"
+        inside = f"{r} >= {_FIRST_MOMENT} AND {r} < {_LAST_MOMENT}"
+        return Plan(raw, f"CASE WHEN {inside} THEN {r} END", "{v}", [(f"NOT ({inside})", "bad_time", column.required)])
+    raw = text_of(name, kind)
+    bare = f"regexp_full_match({r}, '[+-]?[0-9]+')"
+    checks: list[tuple[str, str, bool]] = []
+    moment = (
+        f"CASE WHEN regexp_full_match({r}, {literal(_ISO)})"
+        f" THEN epoch_us(try_cast(replace({r}, ',', '.') AS TIMESTAMPTZ)) END"
+    )
+    if config.time_unit is None:
+        checks.append((bare, "time_without_unit", column.required))
+    else:
+        counted = f"try_cast(floor(try_cast({r} AS HUGEINT) * {_UNIT_MICROSECONDS[config.time_unit]}) AS BIGINT)"
+        moment = f"CASE WHEN {bare} THEN {counted} ELSE {moment} END"
+    value = f"CASE WHEN {moment} >= {_FIRST_MOMENT} AND {moment} < {_LAST_MOMENT} THEN {moment} END"
+    checks.append((f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_time", column.required))
+    return Plan(raw, value, "{v}", checks)
+
+
+def _plain(column: Column, kind: str, config: Config, salt: str) -> Plan:
+    """Identifiers, texts, sessions: kept or hashed as given."""
+    r = quoted(f"r_{column.name}")
+    long = f"length({r}) > {config.limits.identifier_chars}"
+    control = f"regexp_matches({r}, '\\p{{Cc}}')"
+    value = f"CASE WHEN NOT ({long}) AND NOT ({control}) THEN {r} END"
+    if column.required:
+        value = r  # a bad one costs the row: nothing to blank
+    content = "{v}"
+    if column.kind == "session":
+        value = keyed_hash(value, salt)
+        content = "{v}::VARCHAR"
+    checks = [(long, "identifier_too_long", column.required), (control, "control_character", column.required)]
+    return Plan(text_of(column.name, kind), value, content, checks)
+
+
+def keyed_hash(expression: str, salt: str) -> str:
+    """A 64-bit keyed hash of text as a signed integer."""
+    return f"(md5_number_lower({literal(salt)} || {expression})::HUGEINT - 9223372036854775808)::BIGINT"
+
+
+def plan_column(column: Column, kind: str, table: Table, config: Config, salt: str) -> Plan:
+    """The plan of a contract column that the source has with the DuckDB type `kind`."""
+    name, r = column.name, quoted(f"r_{column.name}")
+    raw = text_of(name, kind)
+    match column.kind:
+        case "count" | "score" | "number":
+            plan = _number(column, name, kind)
+            if column.name == "count":
+                plan.value = f"coalesce({plan.value}, 1)"
+        case "time":
+            plan = _time(column, kind, config)
+        case "id" | "text" | "session":
+            plan = _plain(column, kind, config, salt)
+        case "enum":
+            names = ", ".join(literal(value) for value in column.values)
+            value = r if column.required else f"CASE WHEN {r} IN ({names}) THEN {r} END"
+            plan = Plan(raw, value, "{v}", [(f"{r} NOT IN ({names})", f"unknown_{name}", column.required)])
+        case "country":
+            names = ", ".join(literal(code) for code in sorted(COUNTRIES))
+            value = f"upper(trim({r}))"
+            plan = Plan(
+                raw,
+                f"CASE WHEN {value} IN ({names}) THEN {value} END",
+                "{v}",
+                [(f"{value} NOT IN ({names})", "bad_country", False)],
+            )
+        case "bool":
+            plan = _bool(name, kind)
+        case "entity":
+            alias = f"d_{name}"
+            plan = Plan(raw, f"{alias}.code", f"{alias}.stable", [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", False)])
+            plan.join = f"LEFT JOIN dict_{column.entity} {alias} ON {alias}.raw = {r}"
+        case "typed":
+            alias = f"d_{name}"
+            plan = Plan(raw, f"{alias}.code", f"{alias}.stable", [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", True)])
+            plan.join = f"LEFT JOIN dict_typed {alias} ON {alias}.entity_type = r_entity_type AND {alias}.raw = {r}"
+        case "prompt":
+            plan = Plan(raw, "NULL", f"md5_number_lower({literal(salt)} || {r})::VARCHAR")
+        case "note":
+            plan = Plan(raw, "NULL", f"md5({literal(salt)} || {r})")
+        case "json":
+            plan = Plan(raw, "d_tool.args", "d_tool.args::VARCHAR", [("d_tool.bad IS NOT NULL", "=d_tool.bad", False)])
+    if column.required:
+        plan.checks.insert(0, (f"{r} IS NULL", f"missing_{name}", True))
+    return plan
+
+
+def _bool(name: str, kind: str) -> Plan:
+    r = quoted(f"r_{name}")
+    if kind == "BOOLEAN":
+        return Plan(quoted(name), r, "{v}::VARCHAR")
+    lower = f"lower({r})"
+    value = (
+        f"CASE WHEN {lower} IN ('true', 't', '1', 'yes', 'y') THEN true"
+        f" WHEN {lower} IN ('false', 'f', '0', 'no', 'n') THEN false END"
+    )
+    return Plan(text_of(name, kind), value, "{v}::VARCHAR", [(f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_bool", False)])
+
+
+def staged_columns(table: Table, sources: list[Source]) -> dict[str, str]:
+    """The columns (name → type) of a table's staging relation: of the log, those that any source can fill; times as
+    microseconds; and `rid`, `reason`, `soft` (what mode discard-value blanked)."""
+    present = {name for source in sources for name in source.types}
+    kept = {column.log_name for column in table.columns if column.name in present and column.kind not in ("prompt", "note")}
+    kept |= {"content_key"}
+    if "tool" in present or "tool_args" in present:
+        kept |= {"tool_shape", "tool_values", "tool_args"} & set(table.log)
+    columns = {name: "BIGINT" if kind == "TIMESTAMPTZ" else kind for name, kind in table.log.items() if name in kept}
+    features = sorted({name for source in sources for name in source.features})
+    return {
+        "rid": "BIGINT", "reason": "VARCHAR", "soft": "VARCHAR[]", **columns, **dict.fromkeys(features, "DOUBLE"),
+    }  # fmt: skip
+
+
+def staging_query(table: Table, source: Source, mode: Mode, config: Config, salt: str) -> str:
+    """The SELECT that judges every row of a source and gives the columns of `staged_columns`.
+
+    `salt` keys the content keys and the hashes of sessions; it is the workspace's signatures secret, not the token
+    secret, so that a rotation of the tokens leaves contents what they are.
+    """
+    plans: dict[str, Plan] = {}
+    for column in table.columns:
+        if column.name in source.types:
+            plans[column.name] = plan_column(column, source.types[column.name], table, config, salt)
+    for name in source.features:
+        plans[name] = _number(None, name, source.types[name])
+    tools = table.name == "events" and ("tool" in source.types or "tool_args" in source.types)
+    joins = [plan.join for plan in plans.values() if plan.join]
+    if tools:
+        tool = "r_tool" if "tool" in source.types else "NULL"
+        arguments = "r_tool_args" if "tool_args" in source.types else "NULL"
+        joins.append(
+            f"LEFT JOIN dict_tool d_tool ON d_tool.tool = coalesce({tool}, '') AND d_tool.raw = coalesce({arguments}, '')"
+        )
+    raws = "".join(f", {plan.raw} AS {quoted(f'r_{name}')}" for name, plan in plans.items())
+    values = "".join(f", {plan.value} AS {quoted(f'v_{name}')}" for name, plan in plans.items())
+    reason, soft = _reasons(plans, mode)
+    content = _content(table, plans)
+    middle = (
+        f"SELECT r.rid{values}, {reason} AS reason, {soft} AS soft, {{content}}"
+        + (", d_tool.shape AS tool_shape, d_tool.vals AS tool_values" if tools else "")
+        + ", ".join(["", *(f"r.{quoted(f'r_{name}')}" for name in plans)])
+    )
+    logged = {column.name: column for column in table.columns}
+    outputs = ["rid", "reason", "soft", "content_key"]
+    for name in plans:
+        column = logged.get(name)
+        if column is None:
+            outputs.append(f"{quoted(f'v_{name}')} AS {quoted(name)}")
+        elif column.name == "event_id":
+            outputs.append("md5(v_event_id)::UUID AS event_key")
+        elif column.kind not in ("prompt", "note"):
+            outputs.append(f"{quoted(f'v_{name}')} AS {quoted(column.log_name)}")
+    if tools:
+        outputs += ["tool_shape", "tool_values"]
+    inner = f"SELECT ({source.number}::BIGINT << {ROW_BITS}) | __row AS rid{raws} FROM {source.relation}"
+    judged = middle.replace("{content}", ", ".join(f"{text} AS {alias}" for text, alias in content[0]) or "NULL AS c_none")
+    key = f"md5(concat({', '.join([literal(salt[:16]), *content[1]])}))::UUID AS content_key"
+    return (
+        f"SELECT {', '.join(outputs)} FROM (SELECT *, {key} FROM ({judged} FROM ({inner}) r {' '.join(joins)}))"
+    )
+
+
+def _reasons(plans: dict[str, Plan], mode: Mode) -> tuple[str, str]:
+    """The reason that costs the row (null: none), and the list of those that cost a value only."""
+    checks = [check for plan in plans.values() for check in plan.checks]
+
+    def said(reason: str) -> str:
+        return reason[1:] if reason.startswith("=") else literal(reason)
+
+    # A card number first, whatever else is wrong: the row must not be kept with it.
+    cards = [
+        f"WHEN {reason[1:]} = 'pan_refused' THEN 'pan_refused'" for _, reason, _ in checks if reason.startswith("=d_")
+    ]
+    lenient = mode == "discard-value"
+    hard = [f"WHEN {condition} THEN {said(reason)}" for condition, reason, is_hard in checks if is_hard or not lenient]
+    soft = [f"CASE WHEN {condition} THEN {said(reason)} END" for condition, reason, is_hard in checks if not is_hard]
+    case = f"CASE {' '.join(cards + hard)} END" if cards + hard else "NULL"
+    if not lenient or not soft:
+        return case, "NULL"
+    return case, f"nullif(list_distinct(list_filter([{', '.join(soft)}], s -> s IS NOT NULL)), [])"
+
+
+def _content(table: Table, plans: dict[str, Plan]) -> tuple[list[tuple[str, str]], list[str]]:
+    """What the content key is made of: expressions that the middle SELECT must name, and the parts of the key. A
+    part is null where there is no value, so that a column without values and no column are the same."""
+    named: list[tuple[str, str]] = []
+    parts: list[str] = []
+    for column in table.columns:
+        if column.name == "event_id":
+            continue
+        value = "1" if column.name == "count" else None
+        if column.name in plans:
+            alias = quoted(f"c_{column.name}")
+            v = plans[column.name].value
+            named.append((plans[column.name].content.replace("{v}", f"({v})"), alias))
+            value = alias
+        if value is not None:
+            parts.append(f"{_UNIT_SEPARATOR} || {literal(column.name + '=')} || {value}")
+    for name in sorted(set(plans) - {column.name for column in table.columns}):
+        parts.append(f"{_UNIT_SEPARATOR} || {literal(name + '=')} || {quoted(f'v_{name}')}::VARCHAR")
+    return named, parts
