@@ -1,0 +1,91 @@
+"""Abuse without labels: how far an account's, and a cluster's, harm rate departs from what honest use shows.
+
+Accounts are a mixture of two beta-binomials over (harmful, judged) events, fitted by EM; a beta-binomial, because
+one honest person's false alarms come in runs. A cluster is compared as a whole: under "abusive" each member is
+flagged-like with a chance q (unknown, averaged over a few values, since not every member of an operation is caught
+at it), under "benign" with the chance that any account is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaln, expit
+
+from ringwatch.graphs.accounts import FloatArray, IntArray
+
+BENIGN_PRECISION = 20.0
+ABUSIVE_PRECISION = 3.0
+EM_STEPS = 50
+CAUGHT = (0.1, 0.25, 0.5, 0.9)
+"""Shares of an operation's members whose harm is seen, averaged over."""
+
+LARGEST_RATIO = 12.0
+"""Bound, in bits, of what one account's harm can say: a red teamer is one person."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Per account: bits for "abusive" from its own harm rate, and the share of accounts that look so."""
+
+    bits: FloatArray
+    share: float
+
+    @property
+    def posterior(self) -> FloatArray:
+        """Probability that an account is of the flagged kind, by its own events alone; float64[accounts]."""
+        prior = np.log(self.share / (1 - self.share))
+        return np.asarray(expit(self.bits * np.log(2) + prior))
+
+
+def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
+    """Fits the mixture on counts of harmful among judged events; arrays of one length."""
+    counts, inverse, weight = np.unique(
+        np.column_stack([harmful, judged]), axis=0, return_inverse=True, return_counts=True
+    )
+    h, n = counts[:, 0].astype(float), counts[:, 1].astype(float)
+    overall = (h * weight).sum() / max((n * weight).sum(), 1.0)
+    low, high, share = max(overall / 2, 1e-4), max(0.2, 4 * overall), 0.02
+    bits = np.zeros(len(h))
+    for _ in range(EM_STEPS):
+        bits = (_beta_binomial(h, n, high, ABUSIVE_PRECISION) - _beta_binomial(h, n, low, BENIGN_PRECISION)) / np.log(2)
+        p = expit(bits * np.log(2) + np.log(share / (1 - share)))
+        share = float(np.clip((p * weight).sum() / weight.sum(), 1e-4, 0.4))
+        low = float(np.clip(((1 - p) * weight * h).sum() / max(((1 - p) * weight * n).sum(), 1.0), 1e-4, 0.2))
+        flagged = max((p * weight * n).sum(), 1.0)
+        high = float(np.clip(((p * weight * h).sum() + 2.0) / (flagged + 10.0), max(0.1, 4 * low), 0.95))
+    return Harm(np.clip(bits, -LARGEST_RATIO, LARGEST_RATIO)[inverse.ravel()], share)
+
+
+def _beta_binomial(h: FloatArray, n: FloatArray, mean: float, precision: float) -> FloatArray:
+    """Log likelihood of h of n without the binomial coefficient, which cancels in the ratio."""
+    a, b = mean * precision, (1 - mean) * precision
+    return np.asarray(betaln(h + a, n - h + b) - betaln(a, b))
+
+
+def cluster_bits(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
+    """Bits for "this cluster is abusive", from the members' own bits; float64[clusters].
+
+    `cluster` is the cluster of each account, -1 for none.
+    """
+    members = np.flatnonzero(cluster >= 0)
+    ratio = np.exp2(harm.bits[members])
+    base = np.log2(harm.share * ratio + 1 - harm.share)
+    totals = []
+    for caught in CAUGHT:
+        gain = np.log2(caught * ratio + 1 - caught) - base
+        totals.append(np.bincount(cluster[members], gain, minlength=clusters))
+    return np.asarray(np.logaddexp2.reduce(np.array(totals), axis=0) - np.log2(len(CAUGHT)))
+
+
+def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> FloatArray:
+    """Posterior that each cluster is abusive; the share of abusive clusters is learnt from `prior` by EM."""
+    if len(bits) == 0:
+        return bits
+    share = prior
+    p = bits
+    for _ in range(EM_STEPS):
+        p = expit(bits * np.log(2) + np.log(share / (1 - share)))
+        share = float(np.clip((p.sum() + 2 * prior) / (len(p) + 2), 0.01, 0.8))
+    return np.asarray(p)

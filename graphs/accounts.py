@@ -1,0 +1,101 @@
+"""The accounts of a run: a dense index, and what the log says of each account as known at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+HARM_THRESHOLD = 0.5
+"""An upstream `harm_score` of at least this counts as harm."""
+
+NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
+"""What classifiers write into `harm` when they found none."""
+
+
+@dataclass(frozen=True)
+class AccountTable:
+    """Accounts in the order of their ids; row i of `frame` is account i everywhere in a run.
+
+    `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
+    says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
+    last_seen (µs), org (dense code, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence
+    exists in the data at all.
+    """
+
+    frame: pd.DataFrame
+    harm_known: bool
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ids(self) -> npt.NDArray[np.object_]:
+        return self.frame["account_id"].to_numpy(dtype=object)
+
+    @property
+    def created(self) -> FloatArray:
+        return self.frame["created_at"].to_numpy(dtype=np.float64)
+
+    @property
+    def features(self) -> list[str]:
+        return sorted(name for name in self.frame.columns if name.startswith("x_"))
+
+
+def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
+    """Indexes the accounts of the attached log views and sums up their events.
+
+    Leaves two temporary tables for the stages that follow: `ix` (account_id, i) and `ev` (the events with `i` in the
+    place of the account id).
+    """
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE ix AS
+        SELECT account_id, (row_number() OVER (ORDER BY account_id) - 1)::INTEGER AS i FROM (
+            SELECT account_id FROM accounts UNION SELECT account_id FROM events UNION SELECT account_id FROM links
+            UNION SELECT src_account_id FROM relations UNION SELECT dst_account_id FROM relations
+            UNION SELECT account_id FROM labels)
+        """
+    )
+    names = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE ev AS
+        SELECT i, kind, epoch_us(ts) AS ts, session, ip, device, payment, user_agent, prompt, tool, tool_shape,
+               tool_values, refused,
+               coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({names}))
+                   OR coalesce(refused, false) AS harmful,
+               harm IS NOT NULL OR harm_score IS NOT NULL OR refused IS NOT NULL AS judged_by
+        FROM events JOIN ix USING (account_id)
+        """
+    )
+    features = [row[0] for row in con.execute("DESCRIBE accounts").fetchall() if row[0].startswith("x_")]
+    extra = "".join(f', a."{name}"' for name in features)
+    frame = con.execute(
+        f"""
+        SELECT ix.account_id, coalesce(epoch_us(a.created_at), s.first_seen)::DOUBLE AS created_at,
+               coalesce(s.events, 0) AS events, coalesce(s.judged, 0) AS judged, coalesce(s.harmful, 0) AS harmful,
+               coalesce(s.refused, 0) AS refused, s.first_seen::DOUBLE AS first_seen,
+               s.last_seen::DOUBLE AS last_seen, coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
+               a.org_id IS NULL AS no_org {extra}
+        FROM ix LEFT JOIN accounts a USING (account_id)
+        LEFT JOIN (
+            SELECT i, count(*) AS events,
+                   count(*) FILTER (kind IN ('chat', 'api', 'tool_call', 'other')) AS judged,
+                   count(*) FILTER (harmful) AS harmful, count(*) FILTER (refused) AS refused,
+                   min(ts) AS first_seen, max(ts) AS last_seen
+            FROM ev GROUP BY i) s USING (i)
+        ORDER BY ix.i
+        """
+    ).df()
+    frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
+    frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
+    known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchone()
+    return AccountTable(frame, bool(known and known[0]))

@@ -1,0 +1,145 @@
+"""What accounts send and what their agents do: families of prompts, chains and targets of tool calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.families import Sketches, find_families
+from ringwatch.graphs.layers import (
+    PROMPT_FAMILY,
+    TOOL_CHAIN,
+    TOOL_TARGET,
+    Incidence,
+    LayerSpec,
+    incidence_from,
+)
+from ringwatch.signatures import sequence_sketches
+
+RELATED = 0.12
+"""Families with members this similar, though not enough to be joined, are linked by `SIMILAR_TO`."""
+
+CHAIN_SIMILARITY = 0.6
+MIN_CHAIN = 3
+
+
+@dataclass(frozen=True)
+class Families:
+    """Families that at least two accounts share.
+
+    `incidence` says who has which; its `code` is the family's identity. `names` describes each family where there is
+    something to say without raw text; `similar` holds first code, second code and score of related families.
+    """
+
+    incidence: Incidence
+    names: list[str]
+    similar: tuple[IntArray, IntArray, FloatArray]
+
+
+def prompt_families(con: duckdb.DuckDBPyConnection, *, seed: int) -> Families:
+    """Joins the near-duplicate prompts of the run. Needs `ev`; reads the sketches that ingest made."""
+    table = con.execute(
+        """SELECT prompt, any_value(sketch) AS sketch FROM prompts
+           WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) GROUP BY prompt ORDER BY prompt"""
+    ).to_arrow_table()
+    uses = con.execute(
+        """SELECT i, prompt AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last FROM ev
+           WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+    ).df()
+    known = table.column("prompt").to_numpy()
+    return _families(PROMPT_FAMILY, known, _sketches(table.column("sketch")), uses, seed=seed, similarity=None)
+
+
+def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes, seed: int) -> Families:
+    """Joins agentic sessions that run the same tools with the same shapes of arguments in (nearly) the same order."""
+    sessions = con.execute(
+        f"""SELECT i, count(*) AS n, min(ts) AS first, max(ts) AS last,
+                   list(coalesce(tool_shape, 0) ORDER BY ts, tool, tool_shape) AS shapes,
+                   list(tool ORDER BY ts, tool, tool_shape) AS tools
+            FROM ev WHERE tool IS NOT NULL GROUP BY i, coalesce(session, ts // 86400000000)
+            HAVING count(*) >= {MIN_CHAIN} ORDER BY i, first, shapes"""
+    ).to_arrow_table()
+    uses = sessions.select(["i", "n", "first", "last"]).to_pandas()
+    shapes = sessions.column("shapes").combine_chunks()
+    sketch = sequence_sketches(shapes, key)
+    uses["entity"] = np.arange(len(uses), dtype=np.int64)
+    found = _families(
+        TOOL_CHAIN, uses["entity"].to_numpy(), _sketches(sketch), uses, seed=seed, similarity=CHAIN_SIMILARITY
+    )
+    tools = sessions.column("tools")
+    names = [" > ".join(tools[int(code)].as_py()[:8]) for code in found.incidence.code]
+    return Families(_identified(found.incidence, sketch), names, found.similar)
+
+
+def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
+    """Accounts and the argument values that their tool calls named."""
+    rows = con.execute(
+        """SELECT i, value AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last
+           FROM (SELECT i, ts, unnest(tool_values) AS value FROM ev WHERE tool_values IS NOT NULL)
+           WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+    ).fetchnumpy()
+    return incidence_from(TOOL_TARGET, rows)
+
+
+def _identified(incidence: Incidence, sketch: pa.ListArray) -> Incidence:
+    """Chains by content in the place of a session's number, which is an accident of the run."""
+    content = [
+        int.from_bytes(blake2b(repr(sketch[int(code)].as_py()).encode(), digest_size=8).digest(), "big") >> 1
+        for code in incidence.code
+    ]
+    return replace(incidence, code=np.asarray(content, dtype=np.int64))
+
+
+def _sketches(column: pa.ChunkedArray | pa.Array) -> Sketches:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.list_(pa.uint32()))
+    offsets = np.asarray(array.offsets, dtype=np.int64)
+    values = np.asarray(array.values, dtype=np.uint32)
+    return Sketches(values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def _families(
+    spec: LayerSpec,
+    known: IntArray,
+    sketches: Sketches,
+    uses: pd.DataFrame,
+    *,
+    seed: int,
+    similarity: float | None,
+) -> Families:
+    threshold = {} if similarity is None else {"similarity": similarity}
+    family, first, second, score = find_families(sketches, seed=seed, related=RELATED, **threshold)
+    if len(known) == 0:
+        empty = np.zeros(0, dtype=np.int64)
+        return Families(incidence_from(spec, _columns(uses.iloc[:0])), [], (empty, empty, np.zeros(0)))
+    code = known[family]
+    uses = uses.assign(entity=code[np.searchsorted(known, uses["entity"].to_numpy())])
+    grouped = (
+        uses.groupby(["i", "entity"], sort=True)
+        .agg(n=("n", "sum"), first=("first", "min"), last=("last", "max"))
+        .reset_index()
+    )
+    accounts = grouped.groupby("entity")["i"].transform("size")
+    incidence = incidence_from(spec, _columns(grouped[accounts >= 2]))
+    a, b = code[first], code[second]
+    apart = (a != b) & np.isin(a, incidence.code) & np.isin(b, incidence.code)
+    similar = (
+        pd.DataFrame({"a": np.minimum(a, b)[apart], "b": np.maximum(a, b)[apart], "score": score[apart]})
+        .groupby(["a", "b"], sort=True)["score"]
+        .max()
+        .reset_index()
+    )
+    return Families(
+        incidence, [], (similar["a"].to_numpy(), similar["b"].to_numpy(), similar["score"].to_numpy(dtype=float))
+    )
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {name: frame[name].to_numpy() for name in ("i", "entity", "n", "first", "last")}

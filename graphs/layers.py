@@ -1,0 +1,220 @@
+"""The layers of evidence: what two accounts can have in common, each read from the log in one query.
+
+A new layer is one entry in `shared_layers`, one incidence frame and one sentence; candidate pairs, bits, EM,
+communities and the wording of evidence take it from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
+
+KIND_FLOOR = {
+    "vpn": 0.02, "hosting": 0.02, "cgnat": 0.02, "campus": 0.01, "company": 0.002, "exchange": 0.05,
+    "service": 0.02, "shared_device": 0.005,
+}  # fmt: skip
+DECLARED_KIND_FLOOR = 0.01
+"""The least share of all accounts that could stand behind an entity which is known to serve strangers: what we see
+of its users is a sample, so its own frequency here says too little."""
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer: its name, the group of layers it is not independent of, and m, the chance that two accounts of one
+    operator have it in common, before EM moves it. `text` finishes the sentence "N accounts share …"."""
+
+    name: str
+    group: str
+    m: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Incidence:
+    """Who has what in one layer: parallel arrays of account index, dense entity code, count, first and last (µs).
+
+    `code` maps a dense entity back to the log's 64-bit code; `floor` is the least u of each entity (0: none).
+    """
+
+    spec: LayerSpec
+    account: IntArray
+    entity: IntArray
+    count: IntArray
+    first: FloatArray
+    last: FloatArray
+    code: IntArray
+    floor: FloatArray
+
+    @property
+    def degree(self) -> IntArray:
+        """Accounts per entity."""
+        return np.bincount(self.entity, minlength=len(self.code)).astype(np.int64)
+
+    def holders(self, accounts: int) -> BoolArray:
+        """Which accounts have anything in this layer."""
+        has = np.zeros(accounts, dtype=np.bool_)
+        has[self.account] = True
+        return has
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Account–account records of one kind, summed by direction: parallel arrays of indexes, counts and times (µs)."""
+
+    spec: LayerSpec
+    src: IntArray
+    dst: IntArray
+    count: IntArray
+
+
+ENTITY_LAYERS = {
+    "ip": LayerSpec("ip", "network", 0.3, "an IP address"),
+    "device": LayerSpec("device", "device", 0.4, "a device"),
+    "payment": LayerSpec("payment", "payment", 0.4, "a payment instrument"),
+    "email": LayerSpec("email", "email", 0.3, "an email address"),
+    "phone": LayerSpec("phone", "phone", 0.3, "a phone number"),
+    "user_agent": LayerSpec("user_agent", "device", 0.2, "a user agent"),
+}
+NETWORK = LayerSpec("network", "network", 0.3, "a network")
+EMAIL_FAMILY = LayerSpec("email_family", "email", 0.3, "one email pattern")
+ORGANIZATION = LayerSpec("organization", "organization", 0.3, "an organization id")
+PROMPT_FAMILY = LayerSpec("prompt_family", "prompts", 0.4, "a family of near-duplicate prompts")
+TOOL_CHAIN = LayerSpec("tool_chain", "tools", 0.4, "an agentic tool chain")
+TOOL_TARGET = LayerSpec("tool_target", "tools", 0.4, "a target of tool calls")
+
+RELATION_M = {"referral": 0.1, "transfer": 0.1, "invite": 0.1, "follow": 0.02, "message": 0.03}
+TREE_KINDS = ("referral", "transfer", "invite")
+"""Relations whose common source is evidence of its own: one referrer, one purse."""
+
+
+def relation_layer(kind: str) -> LayerSpec:
+    """The layer of a direct relation."""
+    return LayerSpec(kind, kind, RELATION_M.get(kind, 0.05), f"a direct {kind}")
+
+
+def declared_layer(entity_type: str) -> LayerSpec:
+    """The layer of a declared entity type."""
+    return LayerSpec(entity_type, entity_type, 0.3, f"a {entity_type.replace('_', ' ')}")
+
+
+def incidence_from(spec: LayerSpec, rows: dict[str, np.ndarray], floors: dict[int, float] | None = None) -> Incidence:
+    """Packs query columns i, entity, n, first, last into an `Incidence` with dense entity codes."""
+    code, dense = np.unique(np.asarray(rows["entity"], dtype=np.int64), return_inverse=True)
+    floor = np.zeros(len(code))
+    if floors:
+        known = np.fromiter(floors, dtype=np.int64, count=len(floors))
+        at = np.searchsorted(code, known)
+        hit = (at < len(code)) & (code[np.minimum(at, max(len(code) - 1, 0))] == known) if len(code) else at < 0
+        floor[at[hit]] = np.fromiter(floors.values(), dtype=np.float64, count=len(floors))[hit]
+    return Incidence(
+        spec,
+        np.asarray(rows["i"], dtype=np.int64),
+        dense.astype(np.int64),
+        np.asarray(rows["n"], dtype=np.int64),
+        _times(rows["first"]),
+        _times(rows["last"]),
+        code,
+        floor,
+    )
+
+
+def _times(column: np.ndarray) -> FloatArray:
+    if isinstance(column, np.ma.MaskedArray):
+        return column.astype(np.float64).filled(np.nan)
+    return np.asarray(column, dtype=np.float64)
+
+
+def collect_incidences(con: duckdb.DuckDBPyConnection, declared: tuple[str, ...]) -> list[Incidence]:
+    """Every shared-entity layer that the log has rows for. Needs the tables `ix` and `ev` of `collect_accounts`."""
+    floors = _floors(con)
+    found = []
+    for entity_type, spec in ENTITY_LAYERS.items():
+        rows = con.execute(_entity_sql(entity_type)).fetchnumpy()
+        found.append(incidence_from(spec, rows, floors.get(entity_type)))
+    for entity_type in declared:
+        if entity_type not in ENTITY_LAYERS:
+            rows = con.execute(_links_sql(entity_type) + " ORDER BY 1, 2").fetchnumpy()
+            found.append(incidence_from(declared_layer(entity_type), rows, floors.get(entity_type)))
+    for spec, entity_type, wider in (
+        (NETWORK, "ip", _code("parent")),
+        (EMAIL_FAMILY, "email", "family"),
+    ):
+        rows = con.execute(
+            f"""SELECT i, wider AS entity, sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last
+                FROM ({_entity_sql(entity_type)}) JOIN (
+                    SELECT entity, {wider} AS wider FROM tokens WHERE entity_type = '{entity_type}'
+                ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+        ).fetchnumpy()
+        found.append(incidence_from(spec, rows))
+    rows = con.execute(
+        f"""SELECT i, {_code("org_id")} AS entity, 1 AS n,
+                  epoch_us(created_at) AS first, epoch_us(created_at) AS last
+           FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1, 2"""
+    ).fetchnumpy()
+    found.append(incidence_from(ORGANIZATION, rows))
+    return [incidence for incidence in found if len(incidence.account)]
+
+
+def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:
+    """Every kind of relation that the log has rows for, self-loops left out."""
+    kinds = [row[0] for row in con.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
+    found = []
+    for kind in kinds:
+        rows = con.execute(
+            """SELECT s.i AS src, d.i AS dst, sum(coalesce(r.count, 1))::BIGINT AS n
+               FROM relations r JOIN ix s ON r.src_account_id = s.account_id JOIN ix d ON r.dst_account_id = d.account_id
+               WHERE r.kind = ? AND s.i <> d.i GROUP BY 1, 2 ORDER BY 1, 2""",
+            [kind],
+        ).fetchnumpy()
+        columns = [np.asarray(rows[name], dtype=np.int64) for name in ("src", "dst", "n")]
+        if len(columns[0]):
+            found.append(Relation(relation_layer(kind), *columns))
+    return found
+
+
+def common_sources(relation: Relation) -> Incidence:
+    """Accounts that one source referred, funded or invited, as an incidence whose entities are the sources."""
+    nothing = np.full(len(relation.src), np.nan)
+    spec = LayerSpec(f"{relation.spec.name}_source", relation.spec.group, 0.3, f"one source of {relation.spec.name}s")
+    return incidence_from(
+        spec, {"i": relation.dst, "entity": relation.src, "n": relation.count, "first": nothing, "last": nothing}
+    )
+
+
+def _code(column: str) -> str:
+    """A 63-bit code of a text, null where the text is."""
+    return f"CASE WHEN {column} IS NOT NULL THEN (hash({column}) % 9223372036854775807)::BIGINT END"
+
+
+def _links_sql(entity_type: str) -> str:
+    return f"""SELECT i, entity, sum(coalesce(count, 1))::BIGINT AS n, min(epoch_us(ts)) AS first,
+                      max(epoch_us(ts)) AS last
+               FROM links JOIN ix USING (account_id) WHERE entity_type = '{entity_type}' GROUP BY 1, 2"""
+
+
+def _entity_sql(entity_type: str) -> str:
+    parts = [_links_sql(entity_type)]
+    if entity_type in ("ip", "device", "payment", "user_agent"):
+        parts.append(
+            f"""SELECT i, {entity_type} AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last FROM ev
+                WHERE {entity_type} IS NOT NULL GROUP BY 1, 2"""
+        )
+    else:
+        parts.append(
+            f"""SELECT i, {entity_type} AS entity, 1 AS n, epoch_us(created_at) AS first, epoch_us(created_at) AS last
+                FROM accounts JOIN ix USING (account_id) WHERE {entity_type} IS NOT NULL"""
+        )
+    return f"""SELECT i, entity, sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last
+               FROM ({" UNION ALL ".join(parts)}) GROUP BY 1, 2 ORDER BY 1, 2"""
+
+
+def _floors(con: duckdb.DuckDBPyConnection) -> dict[str, dict[int, float]]:
+    floors: dict[str, dict[int, float]] = {}
+    for entity_type, entity, kind in con.execute("SELECT DISTINCT entity_type, entity, kind FROM entities").fetchall():
+        known = floors.setdefault(entity_type, {})
+        known[entity] = max(known.get(entity, 0.0), KIND_FLOOR.get(kind, DECLARED_KIND_FLOOR))
+    return floors
