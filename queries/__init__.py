@@ -1,1 +1,10 @@
-"""A question's name and parameters come in; rows of the graph go out."""
+"""A question's name and parameters come in; rows of the graph go out.
+
+`library()` has all questions, `run()` asks one of a store.
+"""
+
+from __future__ import annotations
+
+from ringwatch.queries.library import Parameter, Query, find, library, parse_query, run
+
+__all__ = ["Parameter", "Query", "find", "library", "parse_query", "run"]
