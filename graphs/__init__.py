@@ -1,1 +1,28 @@
-"""The event log comes in; the graph in its store, evidence in bits and clusters go out."""
+"""The event log comes in as views; evidence in bits, communities and clusters with their reasons go out as frames,
+and as changes for a store. `detect` is the whole way; its stages are functions of tables, and each can be called
+alone. Stores are in `ringwatch.graphs.store`."""
+
+from ringwatch.graphs.accounts import AccountTable, collect_accounts
+from ringwatch.graphs.clusters import Cluster, to_networkx
+from ringwatch.graphs.communities import find_communities
+from ringwatch.graphs.detection import Detection, detect
+from ringwatch.graphs.evidence import Model, build_model
+from ringwatch.graphs.layers import Incidence, LayerSpec
+from ringwatch.graphs.pairs import candidate_pairs
+from ringwatch.graphs.projection import evidence_changes
+
+__all__ = [
+    "AccountTable",
+    "Cluster",
+    "Detection",
+    "Incidence",
+    "LayerSpec",
+    "Model",
+    "build_model",
+    "candidate_pairs",
+    "collect_accounts",
+    "detect",
+    "evidence_changes",
+    "find_communities",
+    "to_networkx",
+]

@@ -49,7 +49,9 @@ def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
     low, high, share = max(overall / 2, 1e-4), max(0.2, 4 * overall), 0.02
     bits = np.zeros(len(h))
     for _ in range(EM_STEPS):
-        bits = (_beta_binomial(h, n, high, ABUSIVE_PRECISION) - _beta_binomial(h, n, low, BENIGN_PRECISION)) / np.log(2)
+        bits = (_beta_binomial(h, n, high, ABUSIVE_PRECISION) - _beta_binomial(h, n, low, BENIGN_PRECISION)) / np.log(
+            2
+        )
         p = expit(bits * np.log(2) + np.log(share / (1 - share)))
         share = float(np.clip((p * weight).sum() / weight.sum(), 1e-4, 0.4))
         low = float(np.clip(((1 - p) * weight * h).sum() / max(((1 - p) * weight * n).sum(), 1.0), 1e-4, 0.2))

@@ -98,13 +98,13 @@ def describe_clusters(
     number[large] = np.arange(len(large))
     cluster = np.where(community >= 0, number[community], -1)
     count = len(large)
-    inside = stand[
-        (cluster[model.first[stand]] >= 0) & (cluster[model.first[stand]] == cluster[model.second[stand]])
-    ]
+    inside = stand[(cluster[model.first[stand]] >= 0) & (cluster[model.first[stand]] == cluster[model.second[stand]])]
     of_edge = cluster[model.first[inside]]
     membership = _membership(model, bits, inside, len(accounts))
     size = size[large]
-    strength = np.bincount(of_edge, bits[inside], minlength=count) / np.maximum(np.bincount(of_edge, minlength=count), 1)
+    strength = np.bincount(of_edge, bits[inside], minlength=count) / np.maximum(
+        np.bincount(of_edge, minlength=count), 1
+    )
     belongs = np.bincount(cluster[cluster >= 0], membership[cluster >= 0], minlength=count) / np.maximum(size, 1)
     coordination = belongs * (1 - np.exp2(1.0 - size))
     if harm is None:
@@ -125,7 +125,8 @@ def describe_clusters(
     if harm is not None:
         evidence = pd.concat([evidence, _harm_evidence(frame, cluster, count, harm_bits)], ignore_index=True)
     seen = members.assign(
-        first=frame["first_seen"].to_numpy()[members["account"]], last=frame["last_seen"].to_numpy()[members["account"]]
+        first=frame["first_seen"].to_numpy()[members["account"]],
+        last=frame["last_seen"].to_numpy()[members["account"]],
     ).groupby("cluster")
     clusters = pd.DataFrame(
         {
@@ -135,15 +136,17 @@ def describe_clusters(
             "bits": strength.round(3),
             "coordination": coordination.round(6),
             "abuse": abuse.round(6),
-            "layers": layers,
+            "layers": pd.Series(layers, dtype=object),
             "first_seen": _moments(seen["first"].min()),
             "last_seen": _moments(seen["last"].max()),
             "status": status,
         }
     )
-    evidence["cluster_id"] = ids[evidence.pop("cluster").to_numpy()]
+    evidence["cluster_id"] = ids[evidence.pop("cluster").to_numpy(dtype=np.int64)]
     clusters["digest"] = _digests(clusters, members.assign(cluster_id=ids[members["cluster"]]), evidence)
-    order = np.lexsort((clusters["cluster_id"].to_numpy().astype(str), -strength * size, -clusters["score"].to_numpy()))
+    order = np.lexsort(
+        (clusters["cluster_id"].to_numpy().astype(str), -strength * size, -clusters["score"].to_numpy())
+    )
     members["cluster_id"] = ids[members["cluster"]]
     members["cluster_score"] = clusters["score"].to_numpy()[members["cluster"]]
     edges = pd.DataFrame(
@@ -152,7 +155,7 @@ def describe_clusters(
             "src": names[model.first[inside]],
             "dst": names[model.second[inside]],
             "bits": bits[inside].round(3),
-            "layers": edge_layers(model, inside),
+            "layers": pd.Series(edge_layers(model, inside), dtype=object),
         }
     )
     return Found(
@@ -214,7 +217,9 @@ def _evidence(
             continue
         part = pd.DataFrame({"cluster": of_edge[at], "bits": value, "entity": entity, "at": at})
         total = part.groupby("cluster")["bits"].agg(["sum", "size"])
-        top = part.sort_values(["cluster", "bits", "entity"], ascending=[True, False, True]).groupby("cluster").first()
+        top = (
+            part.sort_values(["cluster", "bits", "entity"], ascending=[True, False, True]).groupby("cluster").first()
+        )
         who = pd.concat(
             [
                 part[["cluster"]].assign(account=model.first[inside[at]]),
@@ -278,7 +283,9 @@ def _harm_evidence(frame: pd.DataFrame, cluster: IntArray, count: int, bits: Flo
         name: np.bincount(cluster[inside], frame[name].to_numpy()[inside], minlength=count).astype(np.int64)
         for name in ("harmful", "refused", "judged")
     }
-    with_harm = np.bincount(cluster[inside], frame["harmful"].to_numpy()[inside] > 0, minlength=count).astype(np.int64)
+    with_harm = np.bincount(cluster[inside], frame["harmful"].to_numpy()[inside] > 0, minlength=count).astype(
+        np.int64
+    )
     text = [
         f"{harmful} of {judged} judged events were harmful or refused ({refused} refused), over {some} members "
         f"({worth:+.1f} bits for abuse)."
@@ -297,7 +304,9 @@ def _harm_evidence(frame: pd.DataFrame, cluster: IntArray, count: int, bits: Flo
 def _digests(clusters: pd.DataFrame, members: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:
     """SHA-256 over account ids and evidence of each cluster; tokens have no part in it."""
     people = members.sort_values("account_id").groupby("cluster_id")["account_id"].agg("\n".join)
-    said = evidence.assign(line=evidence["layer"] + " " + evidence["bits"].map("{:.3f}".format) + " " + evidence["text"])
+    said = evidence.assign(
+        line=evidence["layer"] + " " + evidence["bits"].map("{:.3f}".format) + " " + evidence["text"]
+    )
     reasons = said.sort_values("line").groupby("cluster_id")["line"].agg("\n".join)
     return [
         hashlib.sha256(f"{people[name]}\n\n{reasons.get(name, '')}".encode()).hexdigest()

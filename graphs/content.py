@@ -34,12 +34,14 @@ class Families:
     """Families that at least two accounts share.
 
     `incidence` says who has which; its `code` is the family's identity. `names` describes each family where there is
-    something to say without raw text; `similar` holds first code, second code and score of related families.
+    something to say without raw text; `similar` holds first code, second code and score of related families;
+    `members` the code of each text (or session) in a shared family, and that of its family.
     """
 
     incidence: Incidence
     names: list[str]
     similar: tuple[IntArray, IntArray, FloatArray]
+    members: tuple[IntArray, IntArray]
 
 
 def prompt_families(con: duckdb.DuckDBPyConnection, *, seed: int) -> Families:
@@ -74,7 +76,7 @@ def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes, seed: int) -> Fam
     )
     tools = sessions.column("tools")
     names = [" > ".join(tools[int(code)].as_py()[:8]) for code in found.incidence.code]
-    return Families(_identified(found.incidence, sketch), names, found.similar)
+    return Families(_identified(found.incidence, sketch), names, found.similar, found.members)
 
 
 def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
@@ -118,7 +120,8 @@ def _families(
     family, first, second, score = find_families(sketches, seed=seed, related=RELATED, **threshold)
     if len(known) == 0:
         empty = np.zeros(0, dtype=np.int64)
-        return Families(incidence_from(spec, _columns(uses.iloc[:0])), [], (empty, empty, np.zeros(0)))
+        nobody = incidence_from(spec, _columns(uses.iloc[:0]))
+        return Families(nobody, [], (empty, empty, np.zeros(0)), (empty, empty))
     code = known[family]
     uses = uses.assign(entity=code[np.searchsorted(known, uses["entity"].to_numpy())])
     grouped = (
@@ -137,7 +140,10 @@ def _families(
         .reset_index()
     )
     return Families(
-        incidence, [], (similar["a"].to_numpy(), similar["b"].to_numpy(), similar["score"].to_numpy(dtype=float))
+        incidence,
+        [],
+        (similar["a"].to_numpy(), similar["b"].to_numpy(), similar["score"].to_numpy(dtype=float)),
+        (known[np.isin(code, incidence.code)], code[np.isin(code, incidence.code)]),
     )
 
 

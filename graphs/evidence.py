@@ -10,7 +10,7 @@ volumes) u comes from random pairs and m by EM, band by band.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,14 @@ DEGREE_POWER = 0.5
 @dataclass(frozen=True)
 class Shared:
     """One layer on the candidate pairs: the pairs that share anything, the rarity in bits of what they share
-    (`log2(1 / u)` of the rarest, plus half of log2 of how many), and the rarest entity itself."""
+    (`log2(1 / u)` of the rarest, plus half of log2 of how many), how many, and the rarest entity itself."""
 
     name: str
     group: str
     text: str
     pair: IntArray
     rarity: FloatArray
+    count: IntArray
     entity: IntArray
     m: float
 
@@ -189,7 +190,7 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
     matrix.sum_duplicates()
     filled = np.diff(matrix.indptr) > 0
     alive = np.flatnonzero(filled[first] & filled[second])
-    pairs, rarities, entities = [], [], []
+    pairs, rarities, counts, entities = [], [], [], []
     for start in range(0, len(alive), CHUNK):
         part = alive[start : start + CHUNK]
         pair, key = _intersect(matrix, first[part], second[part])
@@ -200,9 +201,12 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
         best = order[key[last]]
         pairs.append(part[pair[last]])
         rarities.append(rarity[best] + 0.5 * np.log2(count))
+        counts.append(count)
         entities.append(best)
     spec = incidence.spec
-    return Shared(spec.name, spec.group, spec.text, _join(pairs), _join(rarities, float), _join(entities), spec.m)
+    return Shared(
+        spec.name, spec.group, spec.text, _join(pairs), _join(rarities, float), _join(counts), _join(entities), spec.m
+    )
 
 
 def _intersect(matrix: sp.csr_matrix, a: IntArray, b: IntArray) -> tuple[IntArray, IntArray]:
@@ -229,12 +233,11 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
     chance = 2 * len(key) / n**2 * (degree[a] * degree[b] / max(degree.mean(), 1e-9) ** 2) ** DEGREE_POWER
     rarity = -np.log2(np.minimum(chance, 1.0))
     spec = relation.spec
-    return Shared(spec.name, spec.group, spec.text, pair, rarity, np.full(len(pair), -1), spec.m)
+    one = np.ones(len(pair), dtype=np.int64)
+    return Shared(spec.name, spec.group, spec.text, pair, rarity, one, np.full(len(pair), -1), spec.m)
 
 
-def _contrasts(
-    accounts: AccountTable, first: IntArray, second: IntArray, rng: np.random.Generator
-) -> list[Contrast]:
+def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: np.random.Generator) -> list[Contrast]:
     n = len(accounts)
     if n < 2:
         return []
@@ -274,7 +277,9 @@ def _learn(model: Model) -> Model:
     if len(model) == 0:
         return model
     share = min(1.0, EM_SAMPLE / len(model))
-    chosen = np.arange(len(model)) if share == 1.0 else np.unique(np.linspace(0, len(model) - 1, EM_SAMPLE).astype(int))
+    chosen = (
+        np.arange(len(model)) if share == 1.0 else np.unique(np.linspace(0, len(model) - 1, EM_SAMPLE).astype(int))
+    )
     sample = _subset(model, chosen)
     start = {layer.name: layer.m for layer in model.shared}
     all_pairs = model.accounts * (model.accounts - 1) / 2
@@ -321,7 +326,7 @@ def _subset(model: Model, chosen: IntArray) -> Model:
         at = where[layer.pair]
         hit = at >= 0
         shared.append(
-            Shared(layer.name, layer.group, layer.text, at[hit], layer.rarity[hit], layer.entity[hit], layer.m)
+            replace(layer, pair=at[hit], rarity=layer.rarity[hit], count=layer.count[hit], entity=layer.entity[hit])
         )
     contrasts = [Contrast(c.name, c.group, c.text, c.band[chosen], c.u, c.m) for c in model.contrasts]
     both = {group: mask[chosen] for group, mask in model.both.items()}
@@ -329,8 +334,8 @@ def _subset(model: Model, chosen: IntArray) -> Model:
 
 
 def _with_m(layer: Shared, m: float) -> Shared:
-    return Shared(layer.name, layer.group, layer.text, layer.pair, layer.rarity, layer.entity, m)
+    return replace(layer, m=m)
 
 
 def _with_bands(contrast: Contrast, m: FloatArray) -> Contrast:
-    return Contrast(contrast.name, contrast.group, contrast.text, contrast.band, contrast.u, m)
+    return replace(contrast, m=m)

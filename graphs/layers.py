@@ -214,7 +214,9 @@ def _entity_sql(entity_type: str) -> str:
 
 def _floors(con: duckdb.DuckDBPyConnection) -> dict[str, dict[int, float]]:
     floors: dict[str, dict[int, float]] = {}
-    for entity_type, entity, kind in con.execute("SELECT DISTINCT entity_type, entity, kind FROM entities").fetchall():
+    for entity_type, entity, kind in con.execute(
+        "SELECT DISTINCT entity_type, entity, kind FROM entities"
+    ).fetchall():
         known = floors.setdefault(entity_type, {})
         known[entity] = max(known.get(entity, 0.0), KIND_FLOOR.get(kind, DECLARED_KIND_FLOOR))
     return floors

@@ -1,0 +1,171 @@
+"""What a run of detection does, in order: accounts, layers, pairs, bits, communities, clusters, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ringwatch.graphs.abuse import Harm, account_harm
+from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray, collect_accounts
+from ringwatch.graphs.clusters import Found, describe_clusters
+from ringwatch.graphs.communities import find_communities
+from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
+from ringwatch.graphs.evidence import Model, build_model
+from ringwatch.graphs.frames import Content, RunNode, store_changes
+from ringwatch.graphs.layers import TREE_KINDS, collect_incidences, collect_relations, common_sources
+from ringwatch.graphs.pairs import candidate_pairs
+from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
+from ringwatch.graphs.store.base import Changes
+from ringwatch.metrics import Stopwatch
+
+ALONE = 0.3
+"""How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What one run found, as frames, and what a store is to be told of it.
+
+    `clusters` (highest score first): cluster_id, size, score, bits, coordination, abuse (NaN without harm evidence),
+    layers (list), first_seen, last_seen, status (new, known), digest. `members`: cluster_id, account_id,
+    cluster_score, membership, account_score. `edges`: cluster_id, src, dst, bits, layers. `evidence`: cluster_id,
+    against, layer, bits, text, entity (a token, or null), accounts. `entities`: cluster_id, account_id, type, token,
+    count, first_seen, last_seen, the most shared ones of each cluster. `timeline`: cluster_id, day, events, harmful,
+    refused. `scores`: account_id, score, calibrated, cluster_id, a row for every account. `used_labels`: the accounts
+    whose label the run used. `edges_standing`: pairs of accounts on which prior and evidence together are positive.
+    """
+
+    accounts: int
+    edges_standing: int
+    clusters: pd.DataFrame
+    members: pd.DataFrame
+    edges: pd.DataFrame
+    evidence: pd.DataFrame
+    entities: pd.DataFrame
+    timeline: pd.DataFrame
+    scores: pd.DataFrame
+    used_labels: Collection[str]
+    changes: Changes
+
+
+def detect(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    declared: tuple[str, ...],
+    tool_key: bytes,
+    seed: int,
+    use_labels: bool,
+    previous: pd.DataFrame | None,
+    run_id: str,
+    created_at: datetime,
+    as_of: datetime | None,
+    watch: Stopwatch,
+) -> Detection:
+    """Finds coordinated accounts in the attached views of the event log (`EventLog.attach`).
+
+    Args:
+        declared: entity types that the workspace declares. tool_key: at least 16 bytes, for sketches of tool chains.
+        use_labels: whether labels and verdicts count. previous: cluster_id and account_id of the run before.
+        run_id, created_at, as_of: what the store is to say of the run.
+
+    The same views and seed give the same frames. Makes temporary tables in `con`.
+    """
+    with watch.stage("accounts"):
+        accounts = collect_accounts(con)
+    with watch.stage("layers"):
+        incidences = collect_incidences(con, declared)
+        relations = collect_relations(con)
+    with watch.stage("prompts"):
+        prompts = prompt_families(con, seed=seed)
+    with watch.stage("tools"):
+        chains = tool_chains(con, key=tool_key, seed=seed)
+        targets = tool_targets(con)
+    shared = [*incidences, prompts.incidence, chains.incidence, targets]
+    shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
+    shared = [incidence for incidence in shared if len(incidence.account)]
+    with watch.stage("pairs"):
+        first, second = candidate_pairs(shared, relations, len(accounts), seed=seed)
+    with watch.stage("bits"):
+        model = build_model(accounts, shared, relations, first, second, seed=seed)
+        bits = model.bits()
+        stand = np.flatnonzero(bits > 0)
+    with watch.stage("communities"):
+        community = find_communities(len(accounts), first[stand], second[stand], bits[stand], seed=seed)
+    with watch.stage("clusters"):
+        harm = account_harm(*_counts(accounts)) if accounts.harm_known else None
+        found = describe_clusters(accounts, model, bits, stand, community, harm, previous)
+        evidence = resolve_entities(con, found.evidence, accounts, shared)
+        entities = cluster_entities(con, found.members, accounts, shared)
+        timeline = cluster_timeline(con, found.members)
+    with watch.stage("scores"):
+        scores = account_scores(accounts, model, bits, harm, found)
+        members = found.members.assign(
+            account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
+        )
+    with watch.stage("frames"):
+        record = RunNode(run_id, created_at, as_of, seed, use_labels)
+        changes = store_changes(con, record, accounts, found, scores, model, Content(prompts, chains))
+    return Detection(
+        len(accounts),
+        len(stand),
+        found.clusters,
+        members,
+        found.edges,
+        evidence,
+        entities,
+        timeline,
+        scores,
+        (),
+        changes,
+    )
+
+
+def _counts(accounts: AccountTable) -> tuple[IntArray, IntArray]:
+    return accounts.frame["harmful"].to_numpy(dtype=np.int64), accounts.frame["judged"].to_numpy(dtype=np.int64)
+
+
+def account_scores(
+    accounts: AccountTable, model: Model, bits: FloatArray, harm: Harm | None, found: Found
+) -> pd.DataFrame:
+    """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in the order of their ids.
+
+    With harm evidence the chance of either of two things: being a member of an abusive cluster (cluster score ×
+    membership), or, weighed down by `ALONE`, being of the harmful kind by the account's own events. Without it, the
+    chance of having a mate at all (noisy or over candidate pairs), in a cluster the cluster's score × membership.
+    """
+    n = len(accounts)
+    ids = accounts.ids
+    row = (
+        np.searchsorted(ids, found.members["account_id"].to_numpy(dtype=object)) if n else np.zeros(0, dtype=np.int64)
+    )
+    cluster = np.full(n, None, dtype=object)
+    cluster[row] = found.members["cluster_id"].to_numpy(dtype=object)
+    part = np.zeros(n)
+    part[row] = found.members["cluster_score"].to_numpy() * found.members["membership"].to_numpy()
+    mate = _mate(model, bits, n)
+    if harm is None:
+        score = np.where(cluster == None, mate * ALONE, part)  # noqa: E711 (elementwise)
+    else:
+        own = harm.posterior * (ALONE + (1 - ALONE) * mate * part)
+        score = 1 - (1 - part) * (1 - own)
+    return pd.DataFrame(
+        {
+            "account_id": ids,
+            "score": score.round(9) + 0.0,
+            "calibrated": False,
+            "cluster_id": pd.Series(cluster, dtype="str"),
+        }
+    )
+
+
+def _mate(model: Model, bits: FloatArray, n: int) -> FloatArray:
+    """The chance that at least one of an account's candidate pairs is real; float64[n]."""
+    miss = -np.log1p(np.exp2(np.clip(bits, -60, 30)))
+    return np.asarray(
+        -np.expm1(np.bincount(model.first, miss, minlength=n) + np.bincount(model.second, miss, minlength=n))
+    )

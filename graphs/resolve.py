@@ -1,0 +1,140 @@
+"""From dense codes back to what people read: tokens of entities, and when a cluster was at work."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ringwatch.graphs.accounts import AccountTable
+from ringwatch.graphs.layers import Incidence
+
+EXEMPLARS = 40
+"""Entities that are listed of one cluster, those that most of its members have first."""
+
+_ROWS = ("cluster", "account", "layer", "entity", "count", "first_seen", "last_seen")
+
+INFERRED = {"prompt_family": "p", "tool_chain": "t"}
+"""Layers whose entities a run makes itself, and the letter that their ids begin with."""
+
+
+def family_ids(layer: str, code: np.ndarray) -> np.ndarray:
+    """Ids of prompt families or tool chains from their codes; object[n]."""
+    letter = INFERRED[layer]
+    return np.array([f"{letter}{value & 0xFFFFFFFFFFFFFFFF:016x}" for value in code.tolist()], dtype=object)
+
+
+def resolve_entities(
+    con: duckdb.DuckDBPyConnection, evidence: pd.DataFrame, accounts: AccountTable, incidences: list[Incidence]
+) -> pd.DataFrame:
+    """Puts the token of the exemplar in the place of layer and dense entity; null where a reason has none."""
+    by_name = {incidence.spec.name: incidence for incidence in incidences}
+    out = np.full(len(evidence), None, dtype=object)
+    layers = evidence["entity_layer"].to_numpy(dtype=object)
+    entity = evidence["entity"].to_numpy(dtype=np.int64)
+    for name in sorted({layer for layer in layers if isinstance(layer, str) and layer in by_name}):
+        at = np.flatnonzero((layers == name) & (entity >= 0))
+        out[at] = _tokens(con, by_name[name], entity[at], accounts)
+    columns = ["cluster_id", "against", "layer", "bits", "text", "entity", "accounts"]
+    return evidence.assign(entity=pd.Series(out, index=evidence.index, dtype="str"))[columns]
+
+
+def cluster_entities(
+    con: duckdb.DuckDBPyConnection, members: pd.DataFrame, accounts: AccountTable, incidences: list[Incidence]
+) -> pd.DataFrame:
+    """What members of each cluster share: cluster_id, account_id, type, token, count, first_seen, last_seen.
+
+    At most `EXEMPLARS` entities a cluster, those that most members have; each has at least two of them.
+    """
+    ids = accounts.ids
+    names = np.array(sorted(members["cluster_id"].unique()), dtype=object)
+    number = np.full(len(ids), -1, dtype=np.int64)
+    number[np.searchsorted(ids, members["account_id"].to_numpy(dtype=object))] = np.searchsorted(
+        names, members["cluster_id"].to_numpy(dtype=object)
+    )
+    parts = []
+    for place, incidence in enumerate(incidences):
+        inside = np.flatnonzero(number[incidence.account] >= 0)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "cluster": number[incidence.account[inside]], "account": incidence.account[inside],
+                    "layer": place, "entity": incidence.entity[inside], "count": incidence.count[inside],
+                    "first_seen": incidence.first[inside], "last_seen": incidence.last[inside],
+                }
+            )
+        )  # fmt: skip
+    if not parts:
+        parts.append(pd.DataFrame({name: np.zeros(0, dtype=np.int64) for name in _ROWS}))
+    rows = pd.concat(parts, ignore_index=True)
+    held = rows.groupby(["cluster", "layer", "entity"], sort=True).size().rename("members").reset_index()
+    held = held[held["members"] >= 2].sort_values(
+        ["cluster", "members", "layer", "entity"], ascending=[True, False, True, True], kind="stable"
+    )
+    held = held[held.groupby("cluster").cumcount() < EXEMPLARS]
+    rows = rows.merge(held[["cluster", "layer", "entity"]], on=["cluster", "layer", "entity"])
+    rows = rows.sort_values(["cluster", "layer", "entity", "account"], kind="stable").reset_index(drop=True)
+    token = np.full(len(rows), None, dtype=object)
+    layer = rows["layer"].to_numpy(dtype=np.int64)
+    for place in np.unique(layer).tolist():
+        at = np.flatnonzero(layer == place)
+        token[at] = _tokens(con, incidences[place], rows["entity"].to_numpy(dtype=np.int64)[at], accounts)
+    kinds = np.array([incidence.spec.name for incidence in incidences], dtype=object)
+    return pd.DataFrame(
+        {
+            "cluster_id": names[rows["cluster"].to_numpy(dtype=np.int64)],
+            "account_id": ids[rows["account"].to_numpy(dtype=np.int64)],
+            "type": kinds[layer],
+            "token": token,
+            "count": rows["count"].to_numpy(dtype=np.int64),
+            "first_seen": pd.to_datetime(rows["first_seen"], unit="us", utc=True),
+            "last_seen": pd.to_datetime(rows["last_seen"], unit="us", utc=True),
+        }
+    )
+
+
+def _tokens(
+    con: duckdb.DuckDBPyConnection, incidence: Incidence, entity: np.ndarray, accounts: AccountTable
+) -> np.ndarray:
+    """What each dense entity of a layer is called; object[n]."""
+    name = incidence.spec.name
+    distinct, back = np.unique(entity, return_inverse=True)
+    code = incidence.code[distinct]
+    if name in INFERRED:
+        return family_ids(name, code)[back]
+    if name.endswith("_source"):
+        return accounts.ids[code][back]
+    wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
+    con.register("wanted_codes", wanted)
+    try:
+        if name == "network":
+            sql = """SELECT place, min(parent) AS token FROM wanted_codes
+                     JOIN (SELECT DISTINCT parent FROM tokens WHERE entity_type = 'ip' AND parent IS NOT NULL)
+                     ON code = (hash(parent) % 9223372036854775807)::BIGINT GROUP BY place"""
+        elif name == "organization":
+            sql = """SELECT place, min(org_id) AS token FROM wanted_codes
+                     JOIN (SELECT DISTINCT org_id FROM accounts WHERE org_id IS NOT NULL)
+                     ON code = (hash(org_id) % 9223372036854775807)::BIGINT GROUP BY place"""
+        else:
+            sql = f"""SELECT place, min(token) AS token FROM wanted_codes JOIN tokens ON entity = code
+                      WHERE entity_type = '{name}' GROUP BY place"""
+        rows = con.execute(sql).fetchnumpy()
+    finally:
+        con.unregister("wanted_codes")
+    out = np.array([f"{name}_{value & 0xFFFFFFFFFFFFFFFF:016x}" for value in code.tolist()], dtype=object)
+    out[np.asarray(rows["place"], dtype=np.int64)] = np.asarray(rows["token"], dtype=object)
+    return out[back]
+
+
+def cluster_timeline(con: duckdb.DuckDBPyConnection, members: pd.DataFrame) -> pd.DataFrame:
+    """cluster_id, day (UTC), events, harmful, refused: what each cluster did by day. Needs `ix` and `ev`."""
+    con.register("cluster_members", members[["cluster_id", "account_id"]])
+    try:
+        frame: pd.DataFrame = con.execute(
+            """SELECT cluster_id, to_timestamp((ts // 86400000000) * 86400) AS day, count(*) AS events,
+                      count(*) FILTER (harmful) AS harmful, count(*) FILTER (refused) AS refused
+               FROM ev JOIN ix USING (i) JOIN cluster_members USING (account_id) GROUP BY 1, 2 ORDER BY 1, 2"""
+        ).df()
+    finally:
+        con.unregister("cluster_members")
+    return frame
