@@ -21,13 +21,15 @@ _SEEN: dict[str, ColumnType] = {"count": "int", "first_seen": "time", "last_seen
 class NodeTable:
     """A node label, the property that identifies a node, and the other properties.
 
-    `evidence` is false for what a run inferred: it is left out of the graph digest.
+    `evidence` is false for what a run inferred, `inferred` names such properties of a label that is evidence: both are
+    left out of the graph digest.
     """
 
     label: str
     key: str
     columns: dict[str, ColumnType] = field(default_factory=dict)
     evidence: bool = True
+    inferred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ NODES: dict[str, NodeTable] = {
                 "label": "string", "events": "int", "harm_rate": "float", "refused_rate": "float",
                 "score": "float",
             },
+            inferred=("score",),
         ),
         NodeTable("Organization", "id"),
         NodeTable("Ip", "token", {"kind": "string"}),
