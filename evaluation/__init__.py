@@ -8,12 +8,14 @@ from __future__ import annotations
 from ringwatch.evaluation.evaluate import EvaluationReport, KindRecovery, assess
 from ringwatch.evaluation.intervals import Estimate
 from ringwatch.evaluation.labels import read_labels, read_operations
+from ringwatch.evaluation.stored import evaluate
 
 __all__ = [
     "Estimate",
     "EvaluationReport",
     "KindRecovery",
     "assess",
+    "evaluate",
     "read_labels",
     "read_operations",
 ]

@@ -6,6 +6,18 @@ A format is one module with one `Format`, made of the tables of a `Packet`, and 
 from __future__ import annotations
 
 from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
+from ringwatch.export.json_format import records
 from ringwatch.export.packet import Format, Packet, make_packet
+from ringwatch.export.tables import write_table
 
-__all__ = ["FORMATS", "ExportReport", "Format", "Packet", "find_format", "make_packet", "write_clusters"]
+__all__ = [
+    "FORMATS",
+    "ExportReport",
+    "Format",
+    "Packet",
+    "find_format",
+    "make_packet",
+    "records",
+    "write_clusters",
+    "write_table",
+]

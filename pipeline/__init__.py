@@ -1,1 +1,27 @@
-"""A workspace and a wish come in; the order of the stages and what is committed when stand here."""
+"""A workspace and a wish come in: make it, ingest, detect, look. What the rooms to the left do is put in order here,
+and committed here; records of batches and runs go out."""
+
+from __future__ import annotations
+
+from ringwatch.pipeline.detect import run_detection
+from ringwatch.pipeline.ingest import ingest_drop
+from ringwatch.pipeline.runs import Run, RunRecord, load_cluster, load_run, load_scores
+from ringwatch.pipeline.stores import export_import_files, open_store
+from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
+
+__all__ = [
+    "Run",
+    "RunRecord",
+    "apply_schema",
+    "create_workspace",
+    "examine",
+    "export_import_files",
+    "ingest_drop",
+    "load_cluster",
+    "load_run",
+    "load_scores",
+    "open_store",
+    "rebuild",
+    "rotate",
+    "run_detection",
+]

@@ -1,0 +1,140 @@
+"""`clusters` and `scores`: what the newest run found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ringwatch.cli.page import show_cluster
+from ringwatch.cli.session import Session, command
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LISTED = (
+    "cluster_id", "size", "score", "bits", "coordination", "abuse", "layers", "first_seen", "last_seen", "status",
+)  # fmt: skip
+_Run = Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    clusters = typer.Typer(no_args_is_help=True, help="What the newest run found.")
+    app.add_typer(clusters, name="clusters")
+    command(clusters, "list")(_list)
+    command(clusters, "show")(_show)
+    command(clusters, "members")(_members)
+    command(app, "scores")(_scores)
+
+
+def _list(
+    session: Session,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    min_score: Annotated[float, typer.Option(help="Of this score or more.", min=0, max=1)] = 0.0,
+    run: _Run = None,
+) -> None:
+    """List clusters, highest score first."""
+    from ringwatch.export import records
+    from ringwatch.pipeline import load_run
+
+    found = load_run(session.workspace(), run)
+    chosen = found.clusters[found.clusters["score"] >= min_score]
+    shown = records(chosen.head(limit)[list(_LISTED)])
+    document = {"run_id": found.record.run_id, "clusters": shown, "total": len(chosen)}
+
+    def show() -> None:
+        if not shown:
+            session.line("No cluster." if not min_score else f"No cluster has a score of {min_score} or more.")
+            return
+        session.table(
+            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "", "why"),
+            [cluster_row(row) for row in shown],
+            right=("accounts", "score", "bits", "abuse"),
+        )
+        if len(chosen) > len(shown):
+            session.line(f"{len(chosen) - len(shown):,} more: --limit N.")
+
+    session.say("clusters", document, show)
+
+
+def cluster_row(row: dict[str, Any]) -> tuple[object, ...]:
+    """A cluster as a row of the list."""
+    abuse = "–" if row["abuse"] is None else f"{row['abuse']:.2f}"
+    days = [(row[name] or "")[:10] for name in ("first_seen", "last_seen")]
+    layers = [name.replace("_", " ") for name in row["layers"]]
+    why = ", ".join(layers[:4]) + (f" +{len(layers) - 4}" if len(layers) > 4 else "")
+    return (
+        row["cluster_id"],
+        row["size"],
+        f"{row['score']:.3f}",
+        f"{row['bits']:.1f}",
+        abuse,
+        *days,
+        row["status"],
+        why,
+    )
+
+
+def _show(
+    session: Session, cluster: Annotated[str, typer.Argument(help="Id of the cluster.")], run: _Run = None
+) -> None:
+    """Show a cluster: the evidence for and against, members, entities, days."""
+    from ringwatch.export import records
+    from ringwatch.pipeline import load_cluster, load_run
+
+    workspace = session.workspace()
+    found = load_cluster(workspace, cluster, load_run(workspace, run))
+    document = {
+        "cluster_id": found.cluster_id,
+        "digest": found.digest,
+        "size": found.size,
+        "score": found.score,
+        "bits": found.bits,
+        "coordination": found.coordination,
+        "abuse": found.abuse,
+        "layers": found.layers,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+        "status": found.status,
+        "evidence": records(found.evidence),
+        "counter_evidence": records(found.counter_evidence),
+        "members": records(found.members),
+        "timeline": records(found.timeline),
+        "entities": records(found.entities),
+        "edges": records(found.edges),
+    }
+    session.say("cluster", document, lambda: show_cluster(session, found))
+
+
+def _members(
+    session: Session,
+    output: Annotated[Path, typer.Option(help="A file that ends in .csv, .parquet or .jsonl.")],
+    run: _Run = None,
+) -> None:
+    """Write every cluster of three or more with its members."""
+    from ringwatch.pipeline import load_run
+
+    found = load_run(session.workspace(), run)
+    columns = ["cluster_id", "account_id", "cluster_score", "membership", "account_score"]
+    _write(session, "members", found.members[columns], output)
+
+
+def _scores(
+    session: Session,
+    output: Annotated[Path, typer.Option(help="A file that ends in .csv, .parquet or .jsonl.")],
+    run: _Run = None,
+) -> None:
+    """Write a score for every account: higher is more likely abusive."""
+    from ringwatch.pipeline import load_scores
+
+    _write(session, "scores", load_scores(session.workspace(), run), output)
+
+
+def _write(session: Session, what: str, frame: pd.DataFrame, output: Path) -> None:
+    from ringwatch.export import write_table
+
+    write_table(frame, output)
+    document = {"rows": len(frame), "output": str(output)}
+    session.say(what, document, lambda: session.line(f"{len(frame):,} rows in {output}."))

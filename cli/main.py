@@ -1,0 +1,91 @@
+"""The command `ringwatch`: its groups, and how a failure ends it (contract, section 3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringwatch.cli import clusters, demo, detect, evaluate, export, graph, ingest, query, simulate, workspace
+from ringwatch.cli.session import Shared
+from ringwatch.errors import RingwatchError, UsageError
+
+app = typer.Typer(
+    name="ringwatch",
+    help="Finds coordinated account networks in usage data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for room in (workspace, ingest, detect, clusters, query, export, evaluate, graph, simulate, demo):
+    room.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(metadata.version("ringwatch"))
+        raise typer.Exit
+
+
+@app.callback()
+def _shared(
+    ctx: typer.Context,
+    where: Annotated[
+        Path | None, typer.Option("--workspace", help="The workspace; RINGWATCH_WORKSPACE where it is not given.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+    ctx.obj = Shared(where)
+
+
+def main() -> None:
+    """Runs the command line and exits with a code of the contract."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command line; the exit code."""
+    try:
+        code = app(arguments, prog_name="ringwatch", standalone_mode=False)
+    except RingwatchError as error:
+        return _fail(error, arguments)
+    except typer.TyperException as error:
+        hint = "See `ringwatch --help`, and --help after a command."
+        said = error.format_message()
+        return _fail(UsageError(said if said.endswith((".", "?")) else f"{said}.", hint=hint), arguments)
+    except typer.Abort:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing can be said to them, and Python must not try at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 (the last door: a fault of ours is one sentence, too)
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        hint = "This is a fault of ringwatch; --debug shows where."
+        return _fail(RingwatchError(f"Something unforeseen happened ({what}).", hint=hint), arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: RingwatchError, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exc()
+    if "--json" in arguments:
+        document = {
+            "schema": "ringwatch.error/1",
+            "code": error.exit_code,
+            "error": error.message,
+            "hint": error.hint,
+        }
+        print(json.dumps(document))
+    print(f"ringwatch: {error.message}{f' {error.hint}' if error.hint else ''}", file=sys.stderr)
+    return error.exit_code

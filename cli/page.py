@@ -1,0 +1,117 @@
+"""A cluster as a page of a terminal: two numbers, the reasons for and against as bars, then who, what and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ringwatch.cli.session import Session
+    from ringwatch.graphs import Cluster
+
+_BAR = 18
+_MEMBERS = 10
+_ENTITIES = 8
+_SPARKS = "▁▂▃▄▅▆▇█"
+_LONGEST_TIMELINE = 60
+
+
+def show_cluster(session: Session, cluster: Cluster) -> None:
+    """Prints the page."""
+    session.line(f"Cluster {cluster.cluster_id}", style="bold")
+    abuse = "unknown: the data says nothing of harm" if cluster.abuse is None else f"{cluster.abuse:.2f}"
+    days = " to ".join(str(moment.date()) for moment in (cluster.first_seen, cluster.last_seen) if moment is not None)
+    facts = (
+        ("score", f"{cluster.score:.3f}"),
+        ("coordination", f"{cluster.coordination:.3f} ({cluster.bits:+.1f} bits a pair)"),
+        ("abuse", abuse),
+        ("accounts", str(cluster.size)),
+        ("seen", days or "at no known time"),
+        ("status", cluster.status),
+        ("run", cluster.run_id),
+    )
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        grid.add_row(Text(name, style="dim"), Text(value))
+    session.console.print(grid)
+    widest = max((abs(bits) for bits in (*cluster.evidence["bits"], *cluster.counter_evidence["bits"])), default=1.0)
+    _reasons(session, "Evidence for", cluster.evidence, widest, "red")
+    _reasons(session, "Evidence against", cluster.counter_evidence, widest, "green")
+    _days(session, cluster.timeline)
+    _members(session, cluster)
+    _entities(session, cluster)
+    session.line()
+    session.line("Coordinated is not malicious: a class, a company or a family is one operation too.", style="dim")
+    session.line(f"Digest {cluster.digest}.", style="dim")
+
+
+def _reasons(session: Session, title: str, reasons: pd.DataFrame, widest: float, colour: str) -> None:
+    session.line()
+    session.line(title, style="bold")
+    if reasons.empty:
+        session.line("  none found")
+        return
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    order = reasons.reindex(reasons["bits"].abs().sort_values(ascending=False, kind="stable").index)
+    for row in order.itertuples(index=False):
+        length = max(1, round(_BAR * abs(row.bits) / widest))
+        bar = Text("█" * length, style=colour)
+        grid.add_row(Text(f"{row.bits:+.1f}"), bar, Text(row.layer.replace("_", " "), style="cyan"), Text(row.text))
+    session.console.print(grid)
+
+
+def _days(session: Session, timeline: pd.DataFrame) -> None:
+    if timeline.empty:
+        return
+    daily = timeline.set_index("day")["events"].asfreq("D", fill_value=0)
+    step = -(-len(daily) // _LONGEST_TIMELINE)
+    counts = daily.groupby([number // step for number in range(len(daily))]).sum()
+    top = max(int(counts.max()), 1)
+    marks = "".join(_SPARKS[min(len(_SPARKS) - 1, count * len(_SPARKS) // (top + 1))] for count in counts)
+    session.line()
+    session.line("Events", style="bold")
+    each = "a day" if step == 1 else f"{step} days"
+    session.line(f"{daily.index[0].date()} {marks} {daily.index[-1].date()}   each mark {each}, highest {top:,}")
+
+
+def _members(session: Session, cluster: Cluster) -> None:
+    session.line()
+    session.line("Members", style="bold")
+    shown = cluster.members.head(_MEMBERS)
+    session.table(
+        ("account", "membership", "score"),
+        [
+            (row.account_id, f"{row.membership:.2f}", f"{row.account_score:.3f}")
+            for row in shown.itertuples(index=False)
+        ],
+        right=("membership", "score"),
+    )
+    if cluster.size > len(shown):
+        session.line(f"{cluster.size - len(shown):,} more: `ringwatch clusters members`, or --json.", style="dim")
+
+
+def _entities(session: Session, cluster: Cluster) -> None:
+    if cluster.entities.empty:
+        return
+    held = (
+        cluster.entities.groupby(["type", "token"], sort=True)["account_id"]
+        .nunique()
+        .rename("accounts")
+        .reset_index()
+    )
+    held = held.sort_values(["accounts", "type", "token"], ascending=[False, True, True]).head(_ENTITIES)
+    session.line()
+    session.line("What they share most", style="bold")
+    session.table(
+        ("what", "id", "of them"),
+        [(row.type.replace("_", " "), row.token, row.accounts) for row in held.itertuples(index=False)],
+        right=("of them",),
+    )

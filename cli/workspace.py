@@ -1,0 +1,129 @@
+"""`init`, `schema apply`, `doctor`, `keys rotate`, `reveal`, `audit verify`: the workspace itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringwatch.cli.session import Session, Wait, command
+from ringwatch.config import make_config
+from ringwatch.errors import UsageError
+
+_Names = Annotated[list[str] | None, typer.Option(help="Declares a name; may be given several times.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    schema = typer.Typer(no_args_is_help=True, help="The store's schema.")
+    keys = typer.Typer(no_args_is_help=True, help="The keys of tokens.")
+    audits = typer.Typer(no_args_is_help=True, help="The audit log.")
+    for group, name in ((schema, "schema"), (keys, "keys"), (audits, "audit")):
+        app.add_typer(group, name=name)
+    command(app, "init")(_init)
+    command(app, "doctor")(_doctor)
+    command(app, "reveal")(_reveal)
+    command(schema, "apply")(_schema_apply)
+    command(keys, "rotate")(_keys_rotate)
+    command(audits, "verify")(_audit_verify)
+
+
+def _init(
+    session: Session,
+    store: Annotated[str, typer.Option(help="embedded, or neo4j.")] = "embedded",
+    neo4j_uri: Annotated[str | None, typer.Option(help="Like bolt://127.0.0.1:7687.")] = None,
+    keys_from: Annotated[Path | None, typer.Option(help="A workspace whose tokens this one must share.")] = None,
+    entity_type: _Names = None,
+    relation_kind: _Names = None,
+    entity_kind: _Names = None,
+) -> None:
+    """Make a workspace: keys, settings, an empty store."""
+    from ringwatch.pipeline import create_workspace
+
+    if neo4j_uri and store != "neo4j":
+        raise UsageError("--neo4j-uri goes with --store neo4j.", hint="Give both, or neither.")
+    config = make_config(
+        store=store,
+        neo4j_uri=neo4j_uri,
+        entity_types=tuple(entity_type or ()),
+        relation_kinds=tuple(relation_kind or ()),
+        entity_kinds=tuple(entity_kind or ()),
+    )
+    workspace = create_workspace(session.root, config, keys_from=keys_from)
+    document = {
+        "workspace": str(workspace.root),
+        "store": config.store,
+        "workspace_id": workspace.current().workspace_id,
+    }
+    session.say(
+        "init", document, lambda: session.line(f"Made a workspace at {workspace.root} ({config.store} store).")
+    )
+
+
+def _doctor(session: Session) -> None:
+    """Look at keys, log, store, audit log and disk."""
+    from ringwatch.pipeline import examine
+
+    checks = examine(session.workspace())
+    code = max(check.code for check in checks)
+    document = {"ok": not code, "checks": [check.document() for check in checks]}
+    session.say(
+        "doctor", document, lambda: session.table(("", "what", "found"), [(c.state, c.name, c.text) for c in checks])
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def _schema_apply(session: Session, wait: Wait = 10.0) -> None:
+    """Bring the store's schema to this version."""
+    from ringwatch.pipeline import apply_schema
+
+    ran = apply_schema(session.workspace(), wait=wait)
+    session.say(
+        "schema",
+        {"migrations": ran},
+        lambda: session.line("\n".join(ran) if ran else "The schema is up to date."),
+    )
+
+
+def _keys_rotate(
+    session: Session,
+    reason: Annotated[str, typer.Option(help="Goes to the audit log.")],
+    wait: Wait = 60.0,
+) -> None:
+    """Give every entity a new token under a new key, from the vault."""
+    from ringwatch.pipeline import rotate
+
+    name = rotate(session.workspace(), reason=reason, wait=wait, watch=session.watch())
+    session.say("keys", {"token_key": name}, lambda: session.line(f"All tokens are made by {name} now."))
+
+
+def _reveal(
+    session: Session,
+    token: Annotated[str, typer.Argument(help="Like ip_0123…")],
+    reason: Annotated[str, typer.Option(help="Goes to the audit log.")],
+) -> None:
+    """Open an original out of the vault, on record in the audit log."""
+    from ringwatch.ingest import reveal
+
+    workspace = session.workspace()
+    found = reveal(workspace, workspace.current(), token, reason=reason)
+    values = [{"token": one.token, "kind": one.kind, "value": one.value} for one in found]
+    session.say(
+        "reveal",
+        {"token": token, "values": values},
+        lambda: [session.line(f"{one.kind}: {one.value}") for one in found],
+    )
+
+
+def _audit_verify(session: Session) -> None:
+    """Check that no entry of the audit log was changed or left out."""
+    from ringwatch import audit
+
+    report = audit.verify(session.workspace().audit_path)
+    session.say(
+        "audit",
+        {"entries": report.entries, "ok": True},
+        lambda: session.line(f"{report.entries} entries, all in place."),
+    )

@@ -1,0 +1,127 @@
+"""What `detect` does as a whole: the log as known at a moment becomes a committed run."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from datetime import datetime
+from importlib import metadata
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from ringwatch.clock import now
+from ringwatch.graphs import Detection, detect
+from ringwatch.ingest import EventLog
+from ringwatch.metrics import Stopwatch, peak_rss_mb
+from ringwatch.pipeline.runs import RunRecord, previous_run, read_record, run_key, save_run
+from ringwatch.pipeline.stores import GraphWriter, graph_writer, log_connection, run_changes
+from ringwatch.workspace import Current, Workspace, fsync_path
+
+
+def run_detection(
+    workspace: Workspace,
+    *,
+    as_of: datetime | None = None,
+    seed: int = 0,
+    labels: bool = True,
+    wait: float = 10.0,
+    watch: Stopwatch | None = None,
+) -> RunRecord:
+    """Detects clusters in what was known at `as_of` (all, without it) and commits the run.
+
+    Raises:
+        BusyError: another process writes for longer than `wait` seconds.
+        UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
+    """
+    watch = watch or Stopwatch()
+    with workspace.writer(wait=wait):
+        current = workspace.current()
+        key = run_key(workspace, metadata.version("ringwatch"), as_of=as_of, seed=seed, labels=labels)
+        previous = previous_run(workspace, key)
+        run_id = f"r{key[:10]}"
+        created_at = now()
+        with graph_writer(workspace, current) as graph:
+            with log_connection(workspace) as con:
+                EventLog(workspace, current).attach(con, as_of=as_of)
+                untimed = _untimed(con)
+                found = detect(
+                    con,
+                    declared=workspace.config.entity_types,
+                    tool_key=workspace.secret("signatures"),
+                    seed=seed,
+                    use_labels=labels,
+                    previous=_names(workspace, previous),
+                    run_id=run_id,
+                    created_at=created_at,
+                    as_of=as_of,
+                    watch=watch,
+                )
+            with watch.stage("store"):
+                record = RunRecord(
+                    run_id=run_id,
+                    key=key,
+                    previous=previous,
+                    created_at=created_at.isoformat(),
+                    as_of=as_of.isoformat() if as_of else None,
+                    seed=seed,
+                    labels=labels,
+                    batches=current.batches,
+                    accounts=found.accounts,
+                    edges=found.edges_standing,
+                    clusters=len(found.clusters),
+                    untimed=untimed,
+                    digest=_digest(found),
+                    seconds=watch.seconds,
+                    stages=dict(watch.stages),
+                    peak_rss_mb=peak_rss_mb(),
+                )
+                _commit(workspace, current, graph, record, found)
+    return replace(record, seconds=watch.seconds, stages=dict(watch.stages), peak_rss_mb=peak_rss_mb())
+
+
+def _commit(workspace: Workspace, current: Current, graph: GraphWriter, record: RunRecord, found: Detection) -> None:
+    run_id, place = record.run_id, workspace.runs_dir / record.run_id
+    others = tuple(run for run in current.runs if run != run_id)
+    again = run_id in current.runs
+    if again and read_record(workspace, run_id).digest != record.digest:
+        # Another build of the product found something else: the old run is taken back before its folder is.
+        graph.commit(current.with_(runs=others), run_changes(workspace, current.with_(runs=others)))
+        current, again = workspace.current(), False
+        shutil.rmtree(place)
+    if not again:
+        folder = workspace.staging_dir / run_id
+        save_run(folder, record, found)
+        folder.rename(place)
+        fsync_path(workspace.runs_dir)
+    after = current.with_(runs=(*others, run_id))
+    if after != current:
+        graph.commit(after, run_changes(workspace, after))
+
+
+def _untimed(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    counts = {}
+    for table in ("links", "relations"):
+        row = con.execute(f"SELECT count(*) FILTER (ts IS NULL) FROM {table}").fetchone()
+        counts[table] = int(row[0]) if row else 0
+    return counts
+
+
+def _names(workspace: Workspace, run_id: str | None) -> pd.DataFrame | None:
+    """cluster_id and account_id of the members of a run."""
+    if run_id is None:
+        return None
+    return pd.read_parquet(workspace.runs_dir / run_id / "members.parquet", columns=["cluster_id", "account_id"])
+
+
+def _digest(found: Detection) -> str:
+    """SHA-256 over clusters, members and scores."""
+    digest = hashlib.sha256()
+    for frame in (found.clusters, found.members, found.scores):
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+        with pa.ipc.new_stream(sink := pa.BufferOutputStream(), table.schema) as stream:
+            stream.write_table(table)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""What runs found, as it is kept: `runs/RUN/` with a record, frames as Parquet, and the frames for the store.
+
+Nothing here depends on the time of day: the same log, seed and settings give the same run with the same id, and the
+same bytes in every file but the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.graphs import Cluster, Detection
+from ringwatch.graphs.accounts import ALL_ACCOUNTS
+from ringwatch.ingest import EventLog
+from ringwatch.pipeline.stores import GRAPH_FOLDER, log_connection, save_changes
+from ringwatch.workspace import Workspace, fsync_path
+
+FRAMES = ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores")
+_RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run in numbers. `key` stands for what it was made from, `previous` is the run whose names it goes on with.
+
+    `labels`: whether labels and status were used. `untimed`: rows by table that have no time, which any `as_of` sees.
+    `seconds` and `stages` are wall seconds, `peak_rss_mb` MiB, `digest` a SHA-256 over all that was found.
+    """
+
+    run_id: str
+    key: str
+    previous: str | None
+    created_at: str
+    as_of: str | None
+    seed: int
+    labels: bool
+    batches: tuple[str, ...]
+    accounts: int
+    edges: int
+    clusters: int
+    untimed: dict[str, int]
+    digest: str
+    seconds: float
+    stages: dict[str, float]
+    peak_rss_mb: int
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of `ringwatch detect --json`, without its schema."""
+        document = asdict(self)
+        del document["key"], document["batches"]
+        return document
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run.
+
+    `clusters` (best first): cluster_id, size, score, bits, coordination, abuse, layers, first_seen, last_seen,
+    status, digest. `members`: cluster_id, account_id, cluster_score, membership, account_score. `edges`: cluster_id,
+    src, dst, bits, layers. `evidence`: cluster_id, against, layer, bits, text, entity (a token), accounts.
+    `entities`: cluster_id, account_id, type, token, count, first_seen, last_seen. `timeline`: cluster_id, day, events,
+    harmful, refused. `scores`: account_id, score, calibrated, cluster_id. `used_labels`: accounts whose label or
+    status the run used.
+    """
+
+    record: RunRecord
+    clusters: pd.DataFrame
+    members: pd.DataFrame
+    edges: pd.DataFrame
+    evidence: pd.DataFrame
+    entities: pd.DataFrame
+    timeline: pd.DataFrame
+    scores: pd.DataFrame
+    used_labels: frozenset[str]
+
+
+def save_run(folder: Path, record: RunRecord, found: Detection) -> None:
+    """Writes a run into a new folder, flushed to disk.
+
+    Args:
+        folder: is made; its parent exists.
+    """
+    folder.mkdir()
+    for name in FRAMES:
+        getattr(found, name).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    used = pd.DataFrame({"account_id": sorted(found.used_labels)}, dtype="str")
+    used.to_parquet(folder / "used_labels.parquet", index=False)
+    save_changes(found.changes, folder / GRAPH_FOLDER)
+    (folder / _RECORD).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    for path in (*folder.rglob("*"), folder):
+        fsync_path(path)
+
+
+def read_record(workspace: Workspace, run_id: str) -> RunRecord:
+    """The record of a committed run.
+
+    Raises:
+        RingwatchError: it cannot be read.
+    """
+    path = workspace.runs_dir / run_id / _RECORD
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return RunRecord(**{**document, "batches": tuple(document["batches"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RingwatchError(f"{path} cannot be read: {error}.", hint="Run `ringwatch detect` again.") from error
+
+
+def load_run(workspace: Workspace, run_id: str | None = None) -> Run:
+    """A stored run, the newest unless one is named.
+
+    Raises:
+        UsageError: there is no run yet, or none of this id.
+    """
+    run_id = find_run(workspace, run_id)
+    folder = workspace.runs_dir / run_id
+    try:
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+        used = frozenset(pd.read_parquet(folder / "used_labels.parquet")["account_id"])
+    except OSError as error:
+        raise RingwatchError(f"{folder} cannot be read: {error}.", hint="Run `ringwatch detect` again.") from error
+    return Run(read_record(workspace, run_id), used_labels=used, **frames)
+
+
+def load_scores(workspace: Workspace, run_id: str | None = None) -> pd.DataFrame:
+    """account_id, score, calibrated, cluster_id: a row for every account of the store, in the order of their ids.
+
+    An account that the run did not see, because it came later or because of `as_of`, has the score 0.
+
+    Raises:
+        UsageError: there is no run yet, or none of this id.
+    """
+    run_id = find_run(workspace, run_id)
+    scores = pd.read_parquet(workspace.runs_dir / run_id / "scores.parquet")
+    record, current = read_record(workspace, run_id), workspace.current()
+    if record.batches == current.batches and record.as_of is None:
+        return scores
+    with log_connection(workspace) as con:
+        EventLog(workspace, current).attach(con)
+        con.register("scored", scores)
+        return con.execute(
+            f"""SELECT account_id, coalesce(score, 0.0) AS score, coalesce(calibrated, false) AS calibrated,
+                       cluster_id
+                FROM ({ALL_ACCOUNTS}) LEFT JOIN scored USING (account_id) ORDER BY account_id"""
+        ).df()
+
+
+def find_run(workspace: Workspace, run_id: str | None = None) -> str:
+    """The id of the newest run, or `run_id` where there is such a run.
+
+    Raises:
+        UsageError: there is none.
+    """
+    runs = workspace.current().runs
+    if not runs:
+        raise UsageError(f"There is no run yet in {workspace.root}.", hint="Make one with `ringwatch detect`.")
+    if run_id is None:
+        return runs[-1]
+    if run_id not in runs:
+        raise UsageError(f"There is no run {run_id}.", hint=f"The newest is {runs[-1]}.")
+    return run_id
+
+
+def load_cluster(workspace: Workspace, cluster_id: str, run: Run | None = None) -> Cluster:
+    """A cluster of a run (the newest) with all that is known of it.
+
+    Raises:
+        UsageError: there is no run, or the run has no such cluster.
+    """
+    run = run or load_run(workspace)
+    head = run.clusters[run.clusters["cluster_id"] == cluster_id]
+    if head.empty:
+        raise UsageError(
+            f"Run {run.record.run_id} has no cluster {cluster_id}.", hint="See `ringwatch clusters list`."
+        )
+    row = head.iloc[0]
+
+    def own(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["cluster_id"] == cluster_id].drop(columns="cluster_id").reset_index(drop=True)
+
+    members = own(run.members).drop(columns="cluster_score").sort_values(
+        ["membership", "account_id"], ascending=[False, True], ignore_index=True
+    )  # fmt: skip
+    evidence = own(run.evidence)
+    against = evidence.pop("against").astype(bool)
+    return Cluster(
+        cluster_id=cluster_id,
+        run_id=run.record.run_id,
+        digest=row["digest"],
+        size=int(row["size"]),
+        score=float(row["score"]),
+        bits=float(row["bits"]),
+        coordination=float(row["coordination"]),
+        abuse=None if pd.isna(row["abuse"]) else float(row["abuse"]),
+        layers=list(row["layers"]),
+        first_seen=_moment(row["first_seen"]),
+        last_seen=_moment(row["last_seen"]),
+        status=row["status"],
+        members=members,
+        edges=own(run.edges),
+        evidence=evidence[~against].reset_index(drop=True),
+        counter_evidence=evidence[against].reset_index(drop=True),
+        entities=own(run.entities),
+        timeline=own(run.timeline),
+    )
+
+
+def _moment(value: Any) -> pd.Timestamp | None:
+    return None if pd.isna(value) else pd.Timestamp(value)
+
+
+def run_key(workspace: Workspace, version: str, *, as_of: datetime | None, seed: int, labels: bool) -> str:
+    """What a run is made from, in 16 hex digits: the committed batches, the settings and the product's version."""
+    current = workspace.current()
+    parts = [version, current.token_key, *current.batches, str(as_of), str(seed), str(labels)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def previous_run(workspace: Workspace, key: str) -> str | None:
+    """The run before one of this key. A run that is made again goes on from the same one, and comes out the same."""
+    runs = workspace.current().runs
+    for run_id in reversed(runs):
+        record = read_record(workspace, run_id)
+        if record.key == key:
+            return record.previous
+    return runs[-1] if runs else None

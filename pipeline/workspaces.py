@@ -1,0 +1,178 @@
+"""Making a workspace, changing its keys, and asking how it is: what touches settings, log and store at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from ringwatch import audit
+from ringwatch.config import Config
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.graphs.schema import SCHEMA_VERSION
+from ringwatch.graphs.store import Changes
+from ringwatch.ingest import rotate_keys
+from ringwatch.pipeline.stores import (
+    EVERYTHING,
+    applied_by,
+    connect_neo4j,
+    graph_writer,
+    log_changes,
+    open_store,
+    run_changes,
+)
+from ringwatch.workspace import Current, Workspace
+
+State = Literal["ok", "warning", "fault"]
+
+
+def create_workspace(root: Path, config: Config, *, keys_from: Path | None = None) -> Workspace:
+    """Makes a workspace with an empty graph; with `keys_from` it tokenises as the workspace there does.
+
+    Raises:
+        UsageError: there is a workspace at `root`, or none at `keys_from`.
+        UnavailableError, PolicyError: the Neo4j server cannot be reached or its database is not empty; nothing is
+            made.
+    """
+    other = Workspace.open(keys_from) if keys_from else None
+    if config.store == "neo4j":
+        if not config.neo4j_uri:
+            raise UsageError("A Neo4j store needs --neo4j-uri.", hint="Give it like bolt://127.0.0.1:7687.")
+        if not (root / "ringwatch.toml").exists():
+            connect_neo4j(config, Current(workspace_id="")).close()
+    workspace = Workspace.create(root, config, keys_from=other)
+    with workspace.writer(), graph_writer(workspace, workspace.current()) as graph:
+        graph.commit(workspace.current(), Changes(replace=EVERYTHING))
+    return workspace
+
+
+def apply_schema(workspace: Workspace, *, wait: float = 10.0) -> list[str]:
+    """Brings the store's schema to this version; the names of the migrations that ran.
+
+    Raises:
+        UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
+    """
+    if workspace.config.store == "embedded":
+        # A generation is always written by one version of the schema: an older one is made anew.
+        with closing(open_store(workspace)) as store:
+            found = store.applied().schema_version
+        if found == SCHEMA_VERSION:
+            return []
+        rebuild(workspace, wait=wait)
+        return [f"rebuilt from version {found}"]
+    with workspace.writer(wait=wait), closing(connect_neo4j(workspace.config, workspace.current())) as store:
+        return store.apply_schema()
+
+
+def rebuild(workspace: Workspace, *, wait: float = 10.0) -> None:
+    """Makes the graph anew from the log and the newest run.
+
+    Raises:
+        UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
+    """
+    with workspace.writer(wait=wait):
+        _rebuild(workspace, workspace.current())
+
+
+def _rebuild(workspace: Workspace, current: Current) -> None:
+    evidence = log_changes(workspace, current, ())
+    with graph_writer(workspace, current) as graph:
+        graph.commit(
+            current, Changes(evidence.nodes, evidence.edges, replace=EVERYTHING), run_changes(workspace, current)
+        )
+
+
+# -- how it is -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `code` is the exit code that a fault of it stands for."""
+
+    name: str
+    state: State
+    text: str
+    code: int = 0
+
+    def document(self) -> dict[str, Any]:
+        return {"name": self.name, "state": self.state, "text": self.text}
+
+
+def examine(workspace: Workspace) -> list[Check]:
+    """Looks at the keys, the log, the runs, the store and the audit log; never raises for what it finds."""
+    looks: tuple[tuple[str, Callable[[Workspace], Iterator[Check]]], ...] = (
+        ("keys", _keys), ("log", _log), ("store", _store), ("audit", _audit), ("disk", _disk),
+    )  # fmt: skip
+    checks = [Check("version", "ok", f"ringwatch {metadata.version('ringwatch')}, workspace {workspace.root}")]
+    for name, look in looks:
+        try:
+            checks += look(workspace)
+        except RingwatchError as error:
+            checks.append(Check(name, "fault", f"{error.message} {error.hint}".strip(), error.exit_code))
+    return checks
+
+
+def _keys(workspace: Workspace) -> Iterator[Check]:
+    loose = [
+        path.name for path in sorted((workspace.root / "keys").iterdir()) if stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    for name in (workspace.current().token_key, "signatures", "vault"):
+        workspace.secret(name)
+    if loose:
+        yield Check("keys", "fault", f"Others can read {', '.join(loose)}: chmod 600 them.", 1)
+    else:
+        yield Check("keys", "ok", "all there, their owner's alone")
+
+
+def _log(workspace: Workspace) -> Iterator[Check]:
+    current = workspace.current()
+    for folder, names in ((workspace.log_dir, current.batches), (workspace.runs_dir, current.runs)):
+        lost = [name for name in names if not (folder / name).is_dir()]
+        if lost:
+            raise RingwatchError(
+                f"{folder} lacks what CURRENT names: {', '.join(lost[:5])}.", hint="Restore it from a backup."
+            )
+    yield Check("log", "ok", f"{len(current.batches)} batches, {len(current.runs)} runs")
+
+
+def _store(workspace: Workspace) -> Iterator[Check]:
+    current = workspace.current()
+    with closing(open_store(workspace)) as store:
+        held = store.applied()
+    if held == applied_by(current):
+        yield Check("store", "ok", f"{workspace.config.store}, schema {held.schema_version}, in step with the log")
+    else:
+        yield Check("store", "fault", "It is not in step with the log: run `ringwatch graph rebuild`.", 1)
+
+
+def _audit(workspace: Workspace) -> Iterator[Check]:
+    report = audit.verify(workspace.audit_path)
+    yield Check("audit", "ok", f"{report.entries} entries, the chain holds")
+
+
+def _disk(workspace: Workspace) -> Iterator[Check]:
+    used = sum(path.stat().st_size for path in workspace.root.rglob("*") if path.is_file())
+    space = os.statvfs(workspace.root)
+    free = space.f_bavail * space.f_frsize
+    state: State = "warning" if free < 2 * used + (1 << 30) else "ok"
+    yield Check("disk", state, f"{used / 1e6:,.0f} MB used by the workspace, {free / 1e9:,.1f} GB free")
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def rotate(workspace: Workspace, *, reason: str, wait: float = 10.0) -> str:
+    """Gives every entity a new token under a new secret, from the vault; the name of the secret.
+
+    Clusters keep their ids and digests; the graph is made anew. The old secret is removed.
+
+    Raises:
+        UsageError: `reason` is empty.
+        BusyError, UnavailableError, PolicyError: as `rebuild`.
+    """
+    raise NotImplementedError
