@@ -1,1 +1,11 @@
-"""A scenario's name and a seed come in; a drop with its truth goes out."""
+"""A scenario's name and a seed come in; a drop with its truth goes out.
+
+Beside it lies `sample/hop`, a slice of a real network with attributed groups.
+"""
+
+from __future__ import annotations
+
+from ringwatch.data.scenarios import PRESETS, SCENARIOS, Scenario, Tactics
+from ringwatch.data.simulate import SimulationReport, simulate
+
+__all__ = ["PRESETS", "SCENARIOS", "Scenario", "SimulationReport", "Tactics", "simulate"]
