@@ -5,8 +5,9 @@ alone. Stores are in `ringwatch.graphs.store`."""
 from ringwatch.graphs.accounts import AccountTable, collect_accounts
 from ringwatch.graphs.clusters import Cluster, to_networkx
 from ringwatch.graphs.communities import find_communities
+from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.detection import Detection, detect
-from ringwatch.graphs.evidence import Model, build_model
+from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.layers import Incidence, LayerSpec
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.projection import evidence_changes

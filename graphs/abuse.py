@@ -1,9 +1,9 @@
 """Abuse without labels: how far an account's, and a cluster's, harm rate departs from what honest use shows.
 
 Accounts are a mixture of two beta-binomials over (harmful, judged) events, fitted by EM; a beta-binomial, because
-one honest person's false alarms come in runs. A cluster is compared as a whole: under "abusive" each member is
-flagged-like with a chance q (unknown, averaged over a few values, since not every member of an operation is caught
-at it), under "benign" with the chance that any account is.
+one honest person's false alarms come in runs. A cluster is compared as a whole: under "abusive" each member is of
+the harmful kind with a chance q that is unknown, averaged over a few values, since not every member of an operation
+is caught at it; under "benign" with one of a few low chances, since honest groups differ in what sets off alarms.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from ringwatch.graphs.accounts import FloatArray, IntArray
 BENIGN_PRECISION = 20.0
 ABUSIVE_PRECISION = 3.0
 EM_STEPS = 50
-CAUGHT = (0.1, 0.25, 0.5, 0.9)
+CAUGHT = (0.2, 0.4, 0.65, 0.9)
 """Shares of an operation's members whose harm is seen, averaged over."""
+
+SUSPECT = (0.005, 0.02, 0.06)
+"""Shares of an honest group's members that look harmful all the same, averaged over."""
 
 LARGEST_RATIO = 12.0
 """Bound, in bits, of what one account's harm can say: a red teamer is one person."""
@@ -73,12 +76,14 @@ def cluster_bits(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
     """
     members = np.flatnonzero(cluster >= 0)
     ratio = np.exp2(harm.bits[members])
-    base = np.log2(harm.share * ratio + 1 - harm.share)
-    totals = []
-    for caught in CAUGHT:
-        gain = np.log2(caught * ratio + 1 - caught) - base
-        totals.append(np.bincount(cluster[members], gain, minlength=clusters))
-    return np.asarray(np.logaddexp2.reduce(np.array(totals), axis=0) - np.log2(len(CAUGHT)))
+
+    def likelihood(shares: tuple[float, ...]) -> FloatArray:
+        parts = [
+            np.bincount(cluster[members], np.log2(share * ratio + 1 - share), minlength=clusters) for share in shares
+        ]
+        return np.asarray(np.logaddexp2.reduce(np.array(parts), axis=0) - np.log2(len(shares)))
+
+    return likelihood(CAUGHT) - likelihood(SUSPECT)
 
 
 def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> FloatArray:

@@ -169,11 +169,10 @@ def describe_clusters(
 def edge_layers(model: Model, pairs: IntArray) -> list[list[str]]:
     """The layers that speak for each pair, strongest first."""
     names: list[list[tuple[float, str]]] = [[] for _ in range(len(pairs))]
-    for name, _, kind, at, value, _ in model.explain(pairs):
-        if kind != "absent":
-            strong = value > MIN_BITS
-            for position, worth in zip(at[strong].tolist(), value[strong].tolist(), strict=True):
-                names[position].append((-worth, name))
+    for reason in model.explain(pairs):
+        strong = reason.bits > MIN_BITS
+        for position, worth in zip(reason.at[strong].tolist(), reason.bits[strong].tolist(), strict=True):
+            names[position].append((-worth, reason.name))
     return [[name for _, name in sorted(found)] for found in names]
 
 
@@ -212,7 +211,10 @@ def _evidence(
     """Reasons by cluster and layer, in bits a pair: they and the prior add up to the cluster's bits."""
     edges = np.maximum(np.bincount(of_edge, minlength=count), 1)
     rows = []
-    for name, text, kind, at, value, entity in model.explain(inside):
+    for reason in model.explain(inside):
+        name, text, kind, at, value, entity = (
+            reason.name, reason.text, reason.kind, reason.at, reason.bits, reason.entity,
+        )  # fmt: skip
         if len(at) == 0:
             continue
         part = pd.DataFrame({"cluster": of_edge[at], "bits": value, "entity": entity, "at": at})

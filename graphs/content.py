@@ -130,9 +130,11 @@ def _families(
         .reset_index()
     )
     accounts = grouped.groupby("entity")["i"].transform("size")
-    incidence = incidence_from(spec, _columns(grouped[accounts >= 2]))
     a, b = code[first], code[second]
-    apart = (a != b) & np.isin(a, incidence.code) & np.isin(b, incidence.code)
+    apart = a != b
+    incidence = incidence_from(spec, _columns(grouped[accounts >= 2]))
+    incidence = _crowded(incidence, a[apart], b[apart], _spread(grouped))
+    apart &= np.isin(a, incidence.code) & np.isin(b, incidence.code)
     similar = (
         pd.DataFrame({"a": np.minimum(a, b)[apart], "b": np.maximum(a, b)[apart], "score": score[apart]})
         .groupby(["a", "b"], sort=True)["score"]
@@ -145,6 +147,18 @@ def _families(
         (similar["a"].to_numpy(), similar["b"].to_numpy(), similar["score"].to_numpy(dtype=float)),
         (known[np.isin(code, incidence.code)], code[np.isin(code, incidence.code)]),
     )
+
+
+def _spread(grouped: pd.DataFrame) -> pd.Series:
+    """Share of all accounts with any text that has each family."""
+    return grouped.groupby("entity").size() / max(grouped["i"].nunique(), 1)
+
+
+def _crowded(incidence: Incidence, a: IntArray, b: IntArray, spread: pd.Series) -> Incidence:
+    """A family is at least as common as any that it resembles: offshoots of a text that went viral are viral."""
+    near = pd.concat([pd.DataFrame({"of": a, "by": b}), pd.DataFrame({"of": b, "by": a})])
+    most = near.assign(spread=spread.reindex(near["by"]).to_numpy()).groupby("of")["spread"].max()
+    return replace(incidence, floor=most.reindex(incidence.code).fillna(0.0).to_numpy())
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -15,7 +15,8 @@ from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray, collec
 from ringwatch.graphs.clusters import Found, describe_clusters
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
-from ringwatch.graphs.evidence import Model, build_model
+from ringwatch.graphs.comparison import build_model
+from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
 from ringwatch.graphs.layers import TREE_KINDS, collect_incidences, collect_relations, common_sources
 from ringwatch.graphs.pairs import candidate_pairs

@@ -1,0 +1,167 @@
+"""Looks at every candidate pair through every layer: what it shares, how rare that is, how far apart it is otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
+from ringwatch.graphs.evidence import Contrast, Model, Shared
+from ringwatch.graphs.layers import Incidence, Relation
+from ringwatch.graphs.learning import MATES, learn
+
+CHUNK = 1_000_000
+DAY = 86_400e6
+SIGNUP_BANDS = np.array([600e6, 3600e6, 6 * 3600e6, DAY, 2 * DAY, 4 * DAY, 8 * DAY, 16 * DAY, 32 * DAY, 64 * DAY])
+FEATURE_BANDS = np.array([0.0005, 0.002, 0.01, 0.05, 0.15, 0.4])
+FEATURES = 4
+"""At most this many `x_` features are contrasted."""
+
+RANDOM_PAIRS = 400_000
+DEGREE_POWER = 0.5
+"""How strongly the degrees of both ends weaken a direct relation (0: not, 1: the configuration model)."""
+
+
+def build_model(
+    accounts: AccountTable,
+    incidences: list[Incidence],
+    relations: list[Relation],
+    first: IntArray,
+    second: IntArray,
+    *,
+    seed: int,
+) -> Model:
+    """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior."""
+    n = len(accounts)
+    shared = [_share(incidence, first, second, n) for incidence in incidences]
+    shared += [_relate(relation, first, second, n) for relation in relations]
+    contrasts = _contrasts(accounts, first, second, np.random.default_rng(seed))
+    prior = float(np.log2(MATES[1] / max(n, 2)))
+    return learn(Model(n, first, second, shared, contrasts, _chances(incidences, relations, first, second, n), prior))
+
+
+def _chances(
+    incidences: list[Incidence], relations: list[Relation], first: IntArray, second: IntArray, n: int
+) -> dict[str, BoolArray]:
+    both: dict[str, BoolArray] = {}
+    for incidence in incidences:
+        has = incidence.holders(n)
+        mask = has[first] & has[second]
+        group = incidence.spec.group
+        both[group] = both[group] | mask if group in both else mask
+    for relation in relations:
+        has = np.zeros(n, dtype=np.bool_)
+        has[relation.src] = has[relation.dst] = True
+        both.setdefault(relation.spec.group, has[first] & has[second])
+    return both
+
+
+def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> Shared:
+    degree = incidence.degree
+    u = np.maximum(np.minimum(degree / n, 1.0), np.minimum(incidence.floor, 1.0))
+    rarity = np.log2(1.0 / u)
+    useful = degree[incidence.entity] >= 2
+    account, entity = incidence.account[useful], incidence.entity[useful]
+    # Columns by rising rarity, so that the greatest shared column is the rarest shared entity.
+    order = np.lexsort((incidence.code, rarity))
+    column = np.empty(len(order), dtype=np.int64)
+    column[order] = np.arange(len(order))
+    matrix = sp.csr_matrix(
+        (np.ones(len(account), dtype=np.int32), (account, column[entity])), shape=(n, max(len(order), 1))
+    )
+    matrix.sum_duplicates()
+    filled = np.diff(matrix.indptr) > 0
+    alive = np.flatnonzero(filled[first] & filled[second])
+    pairs, rarities, counts, entities = [], [], [], []
+    for start in range(0, len(alive), CHUNK):
+        part = alive[start : start + CHUNK]
+        pair, key = _intersect(matrix, first[part], second[part])
+        if len(pair) == 0:
+            continue
+        last = np.flatnonzero(np.r_[pair[1:] != pair[:-1], True])
+        count = np.diff(np.r_[-1, last])
+        best = order[key[last]]
+        pairs.append(part[pair[last]])
+        rarities.append(rarity[best] + 0.5 * np.log2(count))
+        counts.append(count)
+        entities.append(best)
+    spec = incidence.spec
+    pair = _join(pairs)
+    return Shared(
+        spec.name, spec.group, spec.text, pair, _join(rarities, float), _join(counts), _join(entities), spec.m,
+        np.zeros(len(pair)), degree,
+    )  # fmt: skip
+
+
+def _intersect(matrix: sp.csr_matrix, a: IntArray, b: IntArray) -> tuple[IntArray, IntArray]:
+    """Columns that rows a[i] and b[i] share: the pair and the column of each, by pair and rising column."""
+    keys = []
+    for rows in (a, b):
+        size = np.diff(matrix.indptr)[rows].astype(np.int64)
+        start = np.repeat(matrix.indptr[rows] - (np.cumsum(size) - size), size)
+        column = matrix.indices[start + np.arange(len(start))]
+        keys.append(np.repeat(np.arange(len(rows), dtype=np.int64), size) * matrix.shape[1] + column)
+    common = np.intersect1d(*keys, assume_unique=True)
+    return common // matrix.shape[1], common % matrix.shape[1]
+
+
+def _join(parts: list[npt.NDArray[np.generic]], dtype: type = np.int64) -> npt.NDArray[np.generic]:
+    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
+
+
+def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Shared:
+    degree = np.bincount(np.r_[relation.src, relation.dst], minlength=n).astype(np.float64)
+    key = np.unique(np.minimum(relation.src, relation.dst) * n + np.maximum(relation.src, relation.dst))
+    pair = np.searchsorted(first * n + second, key)
+    a, b = key // n, key % n
+    chance = 2 * len(key) / n**2 * (degree[a] * degree[b] / max(degree.mean(), 1e-9) ** 2) ** DEGREE_POWER
+    rarity = -np.log2(np.minimum(chance, 1.0))
+    spec = relation.spec
+    one, none = np.ones(len(pair), dtype=np.int64), np.full(len(pair), -1)
+    return Shared(
+        spec.name,
+        spec.group,
+        spec.text,
+        pair,
+        rarity,
+        one,
+        none,
+        spec.m,
+        np.zeros(len(pair)),
+        np.zeros(0, dtype=np.int64),
+    )
+
+
+def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: np.random.Generator) -> list[Contrast]:
+    n = len(accounts)
+    if n < 2:
+        return []
+    left = rng.integers(0, n, RANDOM_PAIRS)
+    right = (left + rng.integers(1, n, RANDOM_PAIRS)) % n
+    columns = [("signup", "signup", "their sign-up times", accounts.created, SIGNUP_BANDS)]
+    for name in accounts.features[:FEATURES]:
+        values = accounts.frame[name].to_numpy(dtype=np.float64)
+        columns.append((name, "features", f"their {name[2:]}", _rank(values), FEATURE_BANDS))
+    found = []
+    for name, group, text, values, edges in columns:
+        band = _band(values, first, second, edges)
+        random = _band(values, left, right, edges)
+        if (band >= 0).sum() == 0 or np.nanstd(values) == 0:
+            continue
+        size = len(edges) + 1
+        u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
+        found.append(Contrast(name, group, text, band, u, u.copy()))
+    return found
+
+
+def _rank(values: FloatArray) -> FloatArray:
+    """Values as shares of the population below them, in [0, 1]; NaN stays."""
+    known = np.sort(values[~np.isnan(values)])
+    middle = (np.searchsorted(known, values, side="left") + np.searchsorted(known, values, side="right")) / 2
+    return np.where(np.isnan(values), np.nan, middle / max(len(known), 1))
+
+
+def _band(values: FloatArray, a: IntArray, b: IntArray, edges: FloatArray) -> npt.NDArray[np.int8]:
+    gap = np.abs(values[a] - values[b])
+    return np.where(np.isnan(gap), -1, np.searchsorted(edges, gap)).astype(np.int8)

@@ -1,0 +1,147 @@
+"""Learns what the bits are made of, without labels: m and the prior by EM, and what each shared entity is worth.
+
+EM over pairs as for record linkage (Winkler 1988; Enamorado, Fifield and Imai, APSR 2019), with two differences. A
+pair counts by account, not by pair: a class of 500 has more pairs than all operations together and would otherwise
+set every m. And an entity is judged by its users: where those who share it are alike in everything else as well,
+it is one operator's, and where they are strangers in everything else it is a place that strangers meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.evidence import Contrast, Model, Shared
+from ringwatch.graphs.pairs import ALL_PAIRS
+
+EM_STEPS = 25
+EM_SAMPLE = 400_000
+PSEUDO_PAIRS = 50.0
+"""How many pairs the starting values of m weigh in EM."""
+
+M_RANGE = (0.05, 0.9)
+MATES = (0.5, 20.0)
+"""Bounds of the prior: the mean number of accounts that share an account's operator."""
+
+ENTITY_STEPS = 4
+ENTITY_PAIRS = 4.0
+"""How many pairs the frequency of an entity weighs against what its users show."""
+
+GAIN_RANGE = (-6.0, 5.0)
+"""Bounds, in bits, of what the users of an entity can add to its frequency or take."""
+
+
+def learn(model: Model) -> Model:
+    """m, contrasts and prior by EM over a fixed sample of the pairs, then the entities' gains over all of them."""
+    if len(model) == 0:
+        return model
+    share = min(1.0, EM_SAMPLE / len(model))
+    chosen = (
+        np.arange(len(model)) if share == 1.0 else np.unique(np.linspace(0, len(model) - 1, EM_SAMPLE).astype(int))
+    )
+    sample = _em(_subset(model, chosen), share)
+    learnt = replace(
+        model,
+        shared=[replace(layer, m=new.m) for layer, new in zip(model.shared, sample.shared, strict=True)],
+        contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
+        prior=sample.prior,
+    )
+    for _ in range(ENTITY_STEPS):
+        learnt = _judge_entities(learnt)
+    return learnt
+
+
+def _em(sample: Model, share: float) -> Model:
+    start = {layer.name: layer.m for layer in sample.shared}
+    n = sample.accounts
+    hit_by = {group: np.zeros(len(sample), dtype=np.int8) for group in sample.groups}
+    for layer in sample.shared:
+        hit_by[layer.group][layer.pair] = 1
+    groups_hit = sum(hit_by.values(), np.zeros(len(sample), dtype=np.int8))
+    for _ in range(EM_STEPS):
+        p = probability(sample.bits())
+        mates = (np.bincount(sample.first, p, minlength=n) + np.bincount(sample.second, p, minlength=n)) / share
+        weight = p * (1 / np.maximum(mates[sample.first], 1) + 1 / np.maximum(mates[sample.second], 1)) / 2
+        shared = []
+        for layer in sample.shared:
+            # A pair is a candidate because it shares something: only pairs that another group made candidates say
+            # how often mates share in this one (capture and recapture).
+            free = weight * (groups_hit - hit_by[layer.group] > 0)
+            hits = free[layer.pair].sum() + PSEUDO_PAIRS * start[layer.name]
+            chances = free[sample.both[layer.group]].sum() + PSEUDO_PAIRS
+            shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
+        contrasts = [_moved(contrast, weight) for contrast in sample.contrasts]
+        prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
+        sample = replace(sample, shared=shared, contrasts=contrasts, prior=prior)
+    return sample
+
+
+def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
+    known = contrast.band >= 0
+    seen = np.bincount(contrast.band[known], weight[known], minlength=len(contrast.u))
+    return replace(contrast, m=(seen + PSEUDO_PAIRS * contrast.u) / (seen.sum() + PSEUDO_PAIRS))
+
+
+def _judge_entities(model: Model) -> Model:
+    """Moves each entity's bits to what the pairs that share it show in all other groups.
+
+    For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
+    frequency and is the mean posterior of its pairs given everything but their own group.
+    """
+    total = model.bits()
+    groups = {group: np.maximum(model.group_bits(group), 0.0) for group in model.groups}
+    shared = []
+    for layer in model.shared:
+        if len(layer.pair) == 0 or layer.entity[0] < 0:
+            shared.append(layer)
+            continue
+        base = np.log2(layer.m) + layer.rarity
+        others = total[layer.pair] - groups[layer.group][layer.pair] - model.prior
+        local = model.prior + layer.bits
+        posterior = probability(local + others)
+        size = len(layer.users)
+        weight = np.bincount(layer.entity, minlength=size)
+        start = np.bincount(layer.entity, probability(model.prior + base), minlength=size) / np.maximum(weight, 1)
+        # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
+        all_pairs = np.where(layer.users > ALL_PAIRS, layer.users * (layer.users - 1) / 2, weight)
+        pure = np.bincount(layer.entity, posterior, minlength=size) + ENTITY_PAIRS * start
+        pure = pure / (np.maximum(weight, all_pairs) + ENTITY_PAIRS)
+        pure = np.clip(pure, 1e-9, 1 - 1e-9)
+        start = np.clip(start, 1e-9, 1 - 1e-9)
+        gain = np.clip(np.log2(pure / (1 - pure)) - np.log2(start / (1 - start)), *GAIN_RANGE)
+        shared.append(replace(layer, gain=gain[layer.entity]))
+    return replace(model, shared=shared)
+
+
+def probability(bits: FloatArray) -> FloatArray:
+    """The probability that log2 odds stand for."""
+    return np.asarray(1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))))
+
+
+def _subset(model: Model, chosen: IntArray) -> Model:
+    where = np.full(len(model), -1, dtype=np.int64)
+    where[chosen] = np.arange(len(chosen))
+    shared: list[Shared] = []
+    for layer in model.shared:
+        at = where[layer.pair]
+        hit = at >= 0
+        shared.append(
+            replace(
+                layer,
+                pair=at[hit],
+                rarity=layer.rarity[hit],
+                count=layer.count[hit],
+                entity=layer.entity[hit],
+                gain=layer.gain[hit],
+            )
+        )
+    return replace(
+        model,
+        first=model.first[chosen],
+        second=model.second[chosen],
+        shared=shared,
+        contrasts=[replace(contrast, band=contrast.band[chosen]) for contrast in model.contrasts],
+        both={group: mask[chosen] for group, mask in model.both.items()},
+    )
