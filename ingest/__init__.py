@@ -1,1 +1,32 @@
-"""A drop comes in; validated, normalised, tokenised batches of the event log go out."""
+"""A drop comes in; validated, normalised, tokenised rows go to an append-only log of atomic batches.
+
+What broke the contract goes to the quarantine, originals go to the vault; both are encrypted. Nothing here commits:
+the pipeline moves a staged batch into the log and names it in CURRENT.
+"""
+
+from ringwatch.ingest.batch import stage_batch
+from ringwatch.ingest.contract import tables
+from ringwatch.ingest.log import EventLog
+from ringwatch.ingest.quarantine import QuarantineBatch, QuarantineExport, export_quarantine, list_quarantine
+from ringwatch.ingest.report import FrozenError, IngestReport, Mode
+from ringwatch.ingest.rotate import Rotation, rotate_keys
+from ringwatch.ingest.sources import find_sources
+from ringwatch.ingest.vault import Revealed, reveal
+
+__all__ = [
+    "EventLog",
+    "FrozenError",
+    "IngestReport",
+    "Mode",
+    "QuarantineBatch",
+    "QuarantineExport",
+    "Revealed",
+    "Rotation",
+    "export_quarantine",
+    "find_sources",
+    "list_quarantine",
+    "reveal",
+    "rotate_keys",
+    "stage_batch",
+    "tables",
+]

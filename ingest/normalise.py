@@ -149,7 +149,9 @@ def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Nor
         if entity_type == "ip" and place == 1:
             networks = _kernels.replace_substring_regex(trimmed, pattern=r"\.[0-9]+$", replacement="/24")
             column = _kernels.if_else(pa.array(plain & usable), networks, column)
-        columns.append(_kernels.replace_with_mask(column, pa.array(mask), pa.array([row[place] for row in rows], kind)))
+        columns.append(
+            _kernels.replace_with_mask(column, pa.array(mask), pa.array([row[place] for row in rows], kind))
+        )
     form, parent, family, label, disposable = columns
     bad = _mark(bad, _kernels.is_null(form), f"bad_{entity_type}")
     return Normalised(form, bad, parent, family, label, disposable)
@@ -176,7 +178,14 @@ def _ip(value: str, _region: str | None) -> _Row:
 def _email(value: str, _region: str | None) -> _Row:
     local, at, domain = value.lower().rpartition("@")
     domain = domain.rstrip(".")
-    if not at or not local or "@" in local or len(value) > 254 or not _DOMAIN.match(domain) or re.search(r"\s", local):
+    if (
+        not at
+        or not local
+        or "@" in local
+        or len(value) > 254
+        or not _DOMAIN.match(domain)
+        or re.search(r"\s", local)
+    ):
         return _UNREADABLE
     try:
         domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from ringwatch.config import Config
 from ringwatch.ingest.contract import COUNTRIES, Column, Table
 from ringwatch.ingest.log import literal, quoted
-from ringwatch.ingest.readers import Source
+from ringwatch.ingest.readers import FEATURE
 from ringwatch.ingest.report import Mode
 
 ROW_BITS = 40
 """A row of the batch is `source number << ROW_BITS | row number`."""
 
-_ISO = (
-    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}(:?\d{2})?)?)?"
-)
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}(:?\d{2})?)?)?"
 _FIRST_MOMENT = -2_208_988_800_000_000  # 1900-01-01, µs
 _LAST_MOMENT = 7_258_118_400_000_000  # 2200-01-01, µs: all that int64 nanoseconds can hold, with room
 _UNIT_MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
@@ -86,7 +84,9 @@ def _time(column: Column, kind: str, config: Config) -> Plan:
         # An infinite time has no microseconds; it must not pass for a missing one.
         raw = f"CASE WHEN {quoted(name)} IS NOT NULL THEN coalesce({raw}, {_LAST_MOMENT}) END"
         inside = f"{r} >= {_FIRST_MOMENT} AND {r} < {_LAST_MOMENT}"
-        return Plan(raw, f"CASE WHEN {inside} THEN {r} END", "{v}", [(f"NOT ({inside})", "bad_time", column.required)])
+        return Plan(
+            raw, f"CASE WHEN {inside} THEN {r} END", "{v}", [(f"NOT ({inside})", "bad_time", column.required)]
+        )
     raw = text_of(name, kind)
     bare = f"regexp_full_match({r}, '[+-]?[0-9]+')"
     checks: list[tuple[str, str, bool]] = []
@@ -155,18 +155,31 @@ def plan_column(column: Column, kind: str, table: Table, config: Config, salt: s
             plan = _bool(name, kind)
         case "entity":
             alias = f"d_{name}"
-            plan = Plan(raw, f"{alias}.code", f"{alias}.stable", [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", False)])
+            plan = Plan(
+                raw,
+                f"{alias}.code",
+                f"{alias}.stable::VARCHAR",
+                [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", False)],
+            )
             plan.join = f"LEFT JOIN dict_{column.entity} {alias} ON {alias}.raw = {r}"
         case "typed":
             alias = f"d_{name}"
-            plan = Plan(raw, f"{alias}.code", f"{alias}.stable", [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", True)])
+            plan = Plan(
+                raw,
+                f"{alias}.code",
+                f"{alias}.stable::VARCHAR",
+                [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", True)],
+            )
             plan.join = f"LEFT JOIN dict_typed {alias} ON {alias}.entity_type = r_entity_type AND {alias}.raw = {r}"
         case "prompt":
-            plan = Plan(raw, "NULL", f"md5_number_lower({literal(salt)} || {r})::VARCHAR")
+            plan = Plan(raw, "d_prompt.id", f"md5_number_lower({literal(salt)} || {r})::VARCHAR")
+            plan.join = "LEFT JOIN dict_prompt d_prompt ON d_prompt.row = r.__row"
         case "note":
             plan = Plan(raw, "NULL", f"md5({literal(salt)} || {r})")
         case "json":
-            plan = Plan(raw, "d_tool.args", "d_tool.args::VARCHAR", [("d_tool.bad IS NOT NULL", "=d_tool.bad", False)])
+            plan = Plan(
+                raw, "d_tool.args", "d_tool.args::VARCHAR", [("d_tool.bad IS NOT NULL", "=d_tool.bad", False)]
+            )
     if column.required:
         plan.checks.insert(0, (f"{r} IS NULL", f"missing_{name}", True))
     return plan
@@ -181,71 +194,67 @@ def _bool(name: str, kind: str) -> Plan:
         f"CASE WHEN {lower} IN ('true', 't', '1', 'yes', 'y') THEN true"
         f" WHEN {lower} IN ('false', 'f', '0', 'no', 'n') THEN false END"
     )
-    return Plan(text_of(name, kind), value, "{v}::VARCHAR", [(f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_bool", False)])
+    return Plan(
+        text_of(name, kind), value, "{v}::VARCHAR", [(f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_bool", False)]
+    )
 
 
-def staged_columns(table: Table, sources: list[Source]) -> dict[str, str]:
-    """The columns (name → type) of a table's staging relation: of the log, those that any source can fill; times as
-    microseconds; and `rid`, `reason`, `soft` (what mode discard-value blanked)."""
-    present = {name for source in sources for name in source.types}
-    kept = {column.log_name for column in table.columns if column.name in present and column.kind not in ("prompt", "note")}
-    kept |= {"content_key"}
-    if "tool" in present or "tool_args" in present:
-        kept |= {"tool_shape", "tool_values", "tool_args"} & set(table.log)
-    columns = {name: "BIGINT" if kind == "TIMESTAMPTZ" else kind for name, kind in table.log.items() if name in kept}
-    features = sorted({name for source in sources for name in source.features})
-    return {
-        "rid": "BIGINT", "reason": "VARCHAR", "soft": "VARCHAR[]", **columns, **dict.fromkeys(features, "DOUBLE"),
-    }  # fmt: skip
+def staging_query(
+    table: Table,
+    number: int,
+    types: dict[str, str],
+    mode: Mode,
+    config: Config,
+    salt: str,
+    *,
+    relation: str = "chunk",
+) -> str:
+    """The SELECT that judges every row of `relation`, a chunk of source `number` with columns of `types` (name → DuckDB type).
 
-
-def staging_query(table: Table, source: Source, mode: Mode, config: Config, salt: str) -> str:
-    """The SELECT that judges every row of a source and gives the columns of `staged_columns`.
-
-    `salt` keys the content keys and the hashes of sessions; it is the workspace's signatures secret, not the token
-    secret, so that a rotation of the tokens leaves contents what they are.
+    It gives `rid`, `reason` (null: the row is good), `soft` (what mode discard-value blanked), the columns of the
+    table's log, and the features. `salt` keys the content keys and the hashes of sessions; it comes from the
+    signatures secret, not the token secret, so that a rotation of the tokens leaves contents what they are.
     """
-    plans: dict[str, Plan] = {}
-    for column in table.columns:
-        if column.name in source.types:
-            plans[column.name] = plan_column(column, source.types[column.name], table, config, salt)
-    for name in source.features:
-        plans[name] = _number(None, name, source.types[name])
-    tools = table.name == "events" and ("tool" in source.types or "tool_args" in source.types)
+    plans = {
+        column.name: plan_column(column, types[column.name], table, config, salt)
+        for column in table.columns
+        if column.name in types
+    }
+    features = sorted(name for name in types if FEATURE.match(name))
+    plans |= {name: _number(None, name, types[name]) for name in features}
     joins = [plan.join for plan in plans.values() if plan.join]
+    tools = table.name == "events" and ("tool" in types or "tool_args" in types)
     if tools:
-        tool = "r_tool" if "tool" in source.types else "NULL"
-        arguments = "r_tool_args" if "tool_args" in source.types else "NULL"
         joins.append(
-            f"LEFT JOIN dict_tool d_tool ON d_tool.tool = coalesce({tool}, '') AND d_tool.raw = coalesce({arguments}, '')"
+            "LEFT JOIN dict_tool d_tool ON"
+            f" d_tool.tool = coalesce({'r_tool' if 'tool' in types else 'NULL'}, '')"
+            f" AND d_tool.raw = coalesce({'r_tool_args' if 'tool_args' in types else 'NULL'}, '')"
         )
     raws = "".join(f", {plan.raw} AS {quoted(f'r_{name}')}" for name, plan in plans.items())
     values = "".join(f", {plan.value} AS {quoted(f'v_{name}')}" for name, plan in plans.items())
     reason, soft = _reasons(plans, mode)
-    content = _content(table, plans)
-    middle = (
-        f"SELECT r.rid{values}, {reason} AS reason, {soft} AS soft, {{content}}"
+    named, parts = _content(table, plans)
+    inner = f"SELECT ({number}::BIGINT << {ROW_BITS}) | __row AS rid, __row{raws} FROM {relation}"
+    judged = (
+        f"SELECT r.rid{values}, {reason} AS reason, {soft}::VARCHAR[] AS soft"
+        + "".join(f", {text} AS {alias}" for text, alias in named)
         + (", d_tool.shape AS tool_shape, d_tool.vals AS tool_values" if tools else "")
-        + ", ".join(["", *(f"r.{quoted(f'r_{name}')}" for name in plans)])
+        + f" FROM ({inner}) r {' '.join(joins)}"
     )
-    logged = {column.name: column for column in table.columns}
-    outputs = ["rid", "reason", "soft", "content_key"]
-    for name in plans:
-        column = logged.get(name)
-        if column is None:
-            outputs.append(f"{quoted(f'v_{name}')} AS {quoted(name)}")
-        elif column.name == "event_id":
-            outputs.append("md5(v_event_id)::UUID AS event_key")
-        elif column.kind not in ("prompt", "note"):
-            outputs.append(f"{quoted(f'v_{name}')} AS {quoted(column.log_name)}")
+    found = {column.log_name: quoted(f"v_{column.name}") for column in table.columns if column.name in plans}
+    found["content_key"] = f"md5(concat({', '.join([literal(salt[:16]), *parts])}))::UUID"
+    if "event_key" in found:
+        found["event_key"] = "md5(v_event_id)::UUID"
     if tools:
-        outputs += ["tool_shape", "tool_values"]
-    inner = f"SELECT ({source.number}::BIGINT << {ROW_BITS}) | __row AS rid{raws} FROM {source.relation}"
-    judged = middle.replace("{content}", ", ".join(f"{text} AS {alias}" for text, alias in content[0]) or "NULL AS c_none")
-    key = f"md5(concat({', '.join([literal(salt[:16]), *content[1]])}))::UUID AS content_key"
-    return (
-        f"SELECT {', '.join(outputs)} FROM (SELECT *, {key} FROM ({judged} FROM ({inner}) r {' '.join(joins)}))"
-    )
+        found |= {"tool_shape": "tool_shape", "tool_values": "tool_values"}
+    logged = [
+        f"make_timestamptz({found[name]}) AS {quoted(name)}"
+        if kind == "TIMESTAMPTZ" and name in found
+        else f"{found.get(name, 'NULL')}::{kind} AS {quoted(name)}"
+        for name, kind in table.log.items()
+    ]
+    outputs = ["rid", "reason", "soft", *logged, *(f"{quoted(f'v_{name}')} AS {quoted(name)}" for name in features)]
+    return f"SELECT {', '.join(outputs)} FROM ({judged})"
 
 
 def _reasons(plans: dict[str, Plan], mode: Mode) -> tuple[str, str]:
@@ -260,7 +269,9 @@ def _reasons(plans: dict[str, Plan], mode: Mode) -> tuple[str, str]:
         f"WHEN {reason[1:]} = 'pan_refused' THEN 'pan_refused'" for _, reason, _ in checks if reason.startswith("=d_")
     ]
     lenient = mode == "discard-value"
-    hard = [f"WHEN {condition} THEN {said(reason)}" for condition, reason, is_hard in checks if is_hard or not lenient]
+    hard = [
+        f"WHEN {condition} THEN {said(reason)}" for condition, reason, is_hard in checks if is_hard or not lenient
+    ]
     soft = [f"CASE WHEN {condition} THEN {said(reason)} END" for condition, reason, is_hard in checks if not is_hard]
     case = f"CASE {' '.join(cards + hard)} END" if cards + hard else "NULL"
     if not lenient or not soft:

@@ -1,0 +1,251 @@
+"""A drop becomes the files of a batch: read, judged, normalised, tokenised, deduplicated, written; in bounded memory.
+
+Two DuckDB connections share the work. `raw` sees what came in and has no temporary folder: a raw value never reaches
+the disk. `keys` sees hashes and tokens only, and may spill.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ringwatch.ingest.contract import TABLE_NAMES, Table, tables
+from ringwatch.ingest.dedupe import Outcome, ParquetParts, TableLog, used_entities
+from ringwatch.ingest.dictionary import TOKENS, Dictionaries
+from ringwatch.ingest.engine import connect, engine_errors
+from ringwatch.ingest.log import EventLog, literal
+from ringwatch.ingest.quarantine import FILE as QUARANTINE
+from ringwatch.ingest.quarantine import QuarantineWriter
+from ringwatch.ingest.readers import Chunk, read_chunks
+from ringwatch.ingest.report import FrozenError, IngestReport, Mode
+from ringwatch.ingest.rows import original_rows
+from ringwatch.ingest.sources import SourceFile, find_sources
+from ringwatch.ingest.validate import ROW_BITS, staging_query
+from ringwatch.ingest.vault import FILE as VAULT
+from ringwatch.ingest.vault import VaultWriter
+from ringwatch.metrics import Stopwatch
+from ringwatch.workspace import Current, Workspace, derive_key, fsync_path
+
+_NAMED_IN_WARNING = 8
+_LARGEST_CHUNK = 512 << 20
+_kernels: Any = pc
+
+
+def stage_batch(
+    workspace: Workspace,
+    current: Current,
+    sources: Sequence[Path],
+    *,
+    mode: Mode,
+    folder: Path,
+    batch_id: str,
+    watch: Stopwatch,
+) -> IngestReport:
+    """Writes the files of a batch into `folder`, which it makes: what is new beside the batches of `current`.
+
+    Raises:
+        FrozenError: mode is `freeze` and a row breaks the contract; `folder` is gone again.
+        DataError: a file cannot be read, passes a bound, or lacks a required column; `folder` is gone again.
+    """
+    folder.mkdir(parents=True)
+    spill = workspace.staging_dir / f"{folder.name}.spill"
+    try:
+        with engine_errors(), ExitStack() as opened:
+            batch = _Batch(workspace, current, folder, spill, mode, watch, opened)
+            report = batch.run(sources, batch_id)
+        if mode == "freeze" and report.violations:
+            raise FrozenError(report.refused())
+        if not report.stored:
+            (folder / VAULT).unlink()
+        if not report.quarantined:
+            (folder / QUARANTINE).unlink()
+        (folder / "report.json").write_text(json.dumps(report.document(), indent=1), encoding="utf-8")
+        for path in (*folder.iterdir(), folder):
+            fsync_path(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+    return report
+
+
+class _Batch:
+    """The state of one batch while its files are read."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        current: Current,
+        folder: Path,
+        spill: Path,
+        mode: Mode,
+        watch: Stopwatch,
+        opened: ExitStack,
+    ) -> None:
+        memory = workspace.config.memory_mb
+        self._config = workspace.config
+        self._folder = folder
+        self._mode: Mode = mode
+        self._watch = watch
+        self._log = EventLog(workspace, current)
+        self._tables = tables(self._config)
+        self._chunk = min(_LARGEST_CHUNK, (memory << 20) // 8)
+        self._salt = derive_key(workspace.secret("signatures"), "contents").hex()
+        self._raw = opened.enter_context(closing(connect(memory * 5 // 8)))
+        self._keys = opened.enter_context(closing(connect(memory * 3 // 8, spill)))
+        self._vault = opened.enter_context(VaultWriter(workspace, folder))
+        self._quarantine = opened.enter_context(QuarantineWriter(workspace, folder))
+        self._dictionaries = Dictionaries(
+            self._raw, workspace, self._vault, salt=self._salt, budget=(memory << 20) // 5
+        )
+        self._prompts = ParquetParts(folder, "prompts")
+        self._logs: dict[str, TableLog] = {}
+        self._read: Counter[str] = Counter()
+        self._quarantined: Counter[str] = Counter()
+        self._violations: Counter[str] = Counter()
+        self._unknown: dict[str, None] = {}
+        tokens = self._keys.from_arrow(TOKENS.empty_table())
+        tokens.create("tokens")
+
+    def run(self, sources: Sequence[Path], batch_id: str) -> IngestReport:
+        with self._watch.stage("find"):
+            files, warnings = find_sources(sources, self._config.limits)
+        for number, file in enumerate(files):
+            for chunk in self._chunks(file):
+                self._take(chunk, number, file)
+        with self._watch.stage("dedupe"):
+            outcomes = {name: log.finish(self._log) for name, log in self._logs.items()}
+            self._conflicts(files, outcomes["events"].conflicts if "events" in outcomes else [])
+        with self._watch.stage("write"):
+            self._quarantine.seal()
+            self._name_entities({name for name, outcome in outcomes.items() if outcome.stored})
+        counts = {name: self._counts(name, outcomes.get(name)) for name in TABLE_NAMES if name in self._read}
+        total = {
+            what: sum(count[what] for count in counts.values())
+            for what in ("read", "stored", "duplicates", "quarantined")
+        }
+        return IngestReport(
+            batch_id=batch_id,
+            **total,
+            violations=dict(sorted(self._violations.items())),
+            seconds=self._watch.seconds,
+            tables=counts,
+            warnings=warnings + self._warnings(),
+        )
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def _chunks(self, file: SourceFile) -> Iterator[Chunk]:
+        table = self._tables[file.table]
+        chunks = read_chunks(self._raw, file, table, self._config.limits, size=self._chunk)
+        while True:
+            with self._watch.stage("read"):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def _take(self, chunk: Chunk, number: int, file: SourceFile) -> None:
+        table = self._tables[file.table]
+        self._read[table.name] += chunk.read
+        self._unknown |= dict.fromkeys(f"{table.name}.{name}" for name in sorted(chunk.unknown))
+        for row in chunk.malformed:
+            self._refuse(table, file, row.line, row.reason, {"text": row.content})
+        if not chunk.rows.num_rows:
+            return
+        self._raw.register("chunk", chunk.rows)
+        described = self._raw.sql("DESCRIBE SELECT * FROM chunk").fetchall()
+        types = {name: kind for name, kind, *_ in described}
+        with self._watch.stage("tokens"):
+            for tokens in self._dictionaries.fill(table, types):
+                self._keys.register("incoming", tokens)
+                self._keys.execute("INSERT INTO tokens SELECT * FROM incoming")
+                self._keys.unregister("incoming")
+        with self._watch.stage("prompts"):
+            prompts = self._dictionaries.prompts(types)
+            if prompts is not None:
+                self._prompts.add(prompts)
+        with self._watch.stage("judge"):
+            query = staging_query(table, number, types, self._mode, self._config, self._salt)
+            staged = self._raw.sql(query).to_arrow_table()
+        if staged["reason"].null_count < len(staged):
+            good = _kernels.is_null(staged["reason"])
+            self._refuse_rows(table, file, staged.filter(_kernels.invert(good)).select(["rid", "reason"]))
+            staged = staged.filter(good)
+        self._violations.update(staged["soft"].combine_chunks().flatten().to_pylist())
+        with self._watch.stage("write"):
+            if table.name not in self._logs:
+                self._logs[table.name] = TableLog(self._keys, self._folder, table)
+            self._logs[table.name].add(staged)
+        self._raw.unregister("chunk")
+
+    # -- what broke the contract --------------------------------------------------------------------------
+
+    def _refuse_rows(self, table: Table, file: SourceFile, bad: pa.Table) -> None:
+        """Quarantines rows of `chunk`: `rid`, `reason`."""
+        with self._watch.stage("quarantine"):
+            for line, reason, row in original_rows(self._raw, table, bad):
+                self._refuse(table, file, line, reason, row)
+
+    def _refuse(self, table: Table, file: SourceFile, line: int, reason: str, row: dict[str, Any]) -> None:
+        self._quarantine.keep(table.name, file.name, line, reason, row)
+        self._quarantined[table.name] += 1
+        self._violations[reason] += 1
+
+    def _conflicts(self, files: list[SourceFile], rids: list[int]) -> None:
+        """Fetches the rows of events in conflict, which are known by their `rid`s only, from their files."""
+        rows: dict[int, list[int]] = {}
+        for rid in rids:
+            rows.setdefault(rid >> ROW_BITS, []).append(rid)
+        for number, wanted in rows.items():
+            table = self._tables[files[number].table]
+            bad = pa.table({"rid": pa.array(wanted), "reason": pa.array(["event_conflict"] * len(wanted))})
+            for chunk in self._chunks(files[number]):
+                self._raw.register("chunk", chunk.rows)
+                self._refuse_rows(table, files[number], bad)
+                self._raw.unregister("chunk")
+
+    # -- the end ------------------------------------------------------------------------------------------
+
+    def _name_entities(self, stored: set[str]) -> None:
+        """Writes the tokens and the prompts that stored rows refer to."""
+        used = " UNION ALL ".join(
+            query for name in stored if (query := used_entities(self._tables[name], self._logs[name].path))
+        )
+        if used:
+            path = self._folder / "tokens.parquet"
+            self._keys.execute(
+                "COPY (SELECT DISTINCT ON (entity_type, entity) * FROM tokens"
+                f" SEMI JOIN ({used}) USING (entity_type, entity)) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+            )
+        sent = "SELECT NULL::BIGINT AS prompt WHERE false"
+        if "events" in stored:
+            sent = f"SELECT DISTINCT prompt FROM read_parquet({literal(str(self._logs['events'].path))}) WHERE prompt IS NOT NULL"
+        if self._prompts.rows:
+            kept = self._keys.execute(f"SELECT count(*) FROM ({sent})").fetchall()[0][0]
+            self._prompts.finish(self._keys, kept, f"prompt IN ({sent})")
+
+    def _counts(self, name: str, outcome: Outcome | None) -> dict[str, int]:
+        return {
+            "read": self._read[name],
+            "stored": outcome.stored if outcome else 0,
+            "duplicates": outcome.duplicates if outcome else 0,
+            "quarantined": self._quarantined[name],
+        }
+
+    def _warnings(self) -> list[str]:
+        if not self._unknown:
+            return []
+        names = list(self._unknown)
+        more = f" and {len(names) - _NAMED_IN_WARNING} more" if len(names) > _NAMED_IN_WARNING else ""
+        shown = ", ".join(name[:80] for name in names[:_NAMED_IN_WARNING])
+        return [f"Left out, because the contract does not have these columns: {shown}{more}."]

@@ -1,0 +1,253 @@
+"""What is the same for equal values, worked out once for each: tokens, normal forms, shapes of tool calls, prompts' identities.
+
+The dictionaries are tables that the staging query joins: `dict_TYPE`, `dict_typed`, `dict_tool`, `dict_prompt`. They
+hold raw values, so their connection never spills; they are emptied where they grow beyond their share of memory, and what was
+lost is worked out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ringwatch.config import Config
+from ringwatch.ingest.contract import Table
+from ringwatch.ingest.log import literal
+from ringwatch.ingest.normalise import normalise
+from ringwatch.ingest.tokens import Tokeniser
+from ringwatch.ingest.tools import describe_call
+from ringwatch.ingest.validate import text_of
+from ringwatch.ingest.vault import NOTE, PROMPT, TOOL_ARGS, VaultWriter
+from ringwatch.signatures import Signatures, normalise_text, sign_texts
+from ringwatch.workspace import Workspace, derive_key
+
+_kernels: Any = pc
+
+TOKENS = pa.schema(
+    [
+        ("entity_type", pa.string()), ("entity", pa.int64()), ("token", pa.string()), ("parent", pa.string()),
+        ("family", pa.int64()), ("label", pa.string()), ("disposable", pa.bool_()),
+    ]
+)  # fmt: skip
+"""The columns of tokens.parquet."""
+
+
+class TokenMaker:
+    """Codes and tokens of entities under one token secret."""
+
+    def __init__(self, secret: bytes, config: Config) -> None:
+        self._secret = secret
+        self._config = config
+        self._made: dict[str, Tokeniser] = {}
+
+    def _tokeniser(self, purpose: str) -> Tokeniser:
+        if purpose not in self._made:
+            self._made[purpose] = Tokeniser(derive_key(self._secret, purpose))
+        return self._made[purpose]
+
+    def make(self, entity_type: str, raw: pa.Array) -> tuple[pa.Table, pa.Array, pa.Array]:
+        """Of n raw values of a type: rows of `TOKENS` (entity and token null where a value is bad), the normal forms,
+        and why a value is bad."""
+        limit, region = self._config.limits.identifier_chars, self._config.default_region
+        found = normalise(entity_type, raw, limit=limit, region=region)
+        code, token = self._hashed(self._tokeniser(entity_type), found.form)
+        family, _ = self._hashed(self._tokeniser(f"{entity_type}-family"), found.family)
+        named = _kernels.binary_join_element_wise(f"{entity_type}_", token, "")
+        kinds = pa.array([entity_type]).dictionary_encode().take(pa.array(np.zeros(len(raw), dtype=np.int32)))
+        columns = [kinds, code, named, found.parent, family, found.label, found.disposable]
+        rows = pa.table(
+            [column.cast(field.type) for column, field in zip(columns, TOKENS, strict=True)], schema=TOKENS
+        )
+        return rows, found.form, found.bad
+
+    @staticmethod
+    def _hashed(tokeniser: Tokeniser, values: Any) -> tuple[Any, Any]:
+        given = _kernels.drop_null(values)
+        codes, tokens = tokeniser.tokens([value.encode() for value in given.to_pylist()])
+        if len(given) == len(values):
+            return pa.array(codes), tokens.cast(pa.string())
+        there = _kernels.is_valid(values)
+        places = _kernels.if_else(there, _kernels.subtract(_kernels.cumulative_sum(there.cast(pa.int64())), 1), None)
+        return pa.array(codes).take(places), tokens.cast(pa.string()).take(places)
+
+
+class Dictionaries:
+    """The dictionaries of one batch in `con`; new values go to `vault`, their tokens are yielded by `fill`.
+
+    `salt` keys what a rotation of tokens must not change; `budget` is the memory that raw values may take, in bytes.
+    """
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, workspace: Workspace, vault: VaultWriter, *, salt: str, budget: int
+    ) -> None:
+        self._con = con
+        self._config = workspace.config
+        self._vault = vault
+        self._salt = salt
+        self._budget = budget
+        self._tokens = TokenMaker(workspace.secret(workspace.current().token_key), workspace.config)
+        self._calls = Tokeniser(derive_key(workspace.secret("signatures"), "tool-calls"))
+        self._prompt_key = workspace.secret("signatures")
+        self._size = 0
+        self._prompts = np.zeros(0, dtype=np.int64)
+        self._empty()
+
+    def _empty(self) -> None:
+        entity = "(raw VARCHAR, code BIGINT, stable UBIGINT, bad VARCHAR)"
+        for entity_type in self._config.all_entity_types:
+            self._con.execute(f"CREATE OR REPLACE TABLE dict_{entity_type} {entity}")
+        self._con.execute(
+            "CREATE OR REPLACE TABLE dict_typed"
+            " (entity_type VARCHAR, raw VARCHAR, code BIGINT, stable UBIGINT, bad VARCHAR, token VARCHAR);"
+            "CREATE OR REPLACE TABLE dict_tool"
+            " (tool VARCHAR, raw VARCHAR, shape BIGINT, vals BIGINT[], args BIGINT, bad VARCHAR)"
+        )
+        self._size = 0
+
+    def fill(self, table: Table, types: dict[str, str]) -> Iterator[pa.Table]:
+        """Adds what the relation `chunk` (columns of `types`) has and the dictionaries lack; yields rows of `TOKENS`."""
+        if self._size > self._budget:
+            self._empty()
+        for column in table.columns:
+            if column.name in types and column.kind == "entity":
+                yield from self._entities(column.entity, text_of(column.name, types[column.name]))
+        if "entity_type" in types:
+            yield from self._typed(
+                text_of("entity_type", types["entity_type"]), text_of("entity_id", types["entity_id"])
+            )
+        if "note" in types:
+            self._notes(text_of("entity_type", types["entity_type"]), text_of("entity_id", types["entity_id"]),
+                        text_of("note", types["note"]))  # fmt: skip
+        if table.name == "events" and ("tool" in types or "tool_args" in types):
+            tool, args = (text_of(name, types[name]) if name in types else "NULL" for name in ("tool", "tool_args"))
+            self._tools(tool, args)
+
+    # -- entities -----------------------------------------------------------------------------------------
+
+    def _entities(self, entity_type: str, text: str) -> Iterator[pa.Table]:
+        raw = self._column(
+            f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk WHERE raw IS NOT NULL)"
+            f" ANTI JOIN dict_{entity_type} USING (raw)"
+        )
+        if len(raw):
+            tokens, rows = self._made(entity_type, raw)
+            self._insert(f"dict_{entity_type} BY NAME SELECT * EXCLUDE (token)", rows)
+            yield tokens
+
+    def _typed(self, kind: str, text: str) -> Iterator[pa.Table]:
+        for entity_type in self._config.all_entity_types:
+            raw = self._column(
+                f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk"
+                f" WHERE {kind} = {literal(entity_type)} AND raw IS NOT NULL)"
+                f" ANTI JOIN (SELECT raw FROM dict_typed WHERE entity_type = {literal(entity_type)}) USING (raw)"
+            )
+            if len(raw):
+                tokens, rows = self._made(entity_type, raw)
+                self._insert(f"dict_typed BY NAME SELECT *, {literal(entity_type)} AS entity_type", rows)
+                yield tokens
+
+    def _made(self, entity_type: str, raw: Any) -> tuple[pa.Table, pa.Table]:
+        """Rows of `TOKENS` of the good values, which go to the vault, and rows for the dictionary of all."""
+        made, form, bad = self._tokens.make(entity_type, raw)
+        good = _kernels.is_null(bad)
+        tokens = made.filter(good)
+        self._vault.keep(entity_type, tokens["token"], raw.filter(good))
+        rows = {"raw": raw, "code": made["entity"], "form": form, "bad": bad, "token": made["token"]}
+        return tokens, pa.table(rows)
+
+    def _insert(self, into: str, rows: pa.Table) -> None:
+        self._con.register("incoming", rows)
+        stable = f"md5_number_lower({literal(self._salt)} || form) AS stable"
+        self._con.execute(f"INSERT INTO {into} FROM (SELECT * EXCLUDE (form), {stable} FROM incoming)")
+        self._con.unregister("incoming")
+        self._size += 2 * rows.nbytes
+
+    def _notes(self, kind: str, text: str, note: str) -> None:
+        rows = self._con.sql(
+            f"SELECT DISTINCT d.token, note FROM (SELECT {kind} AS kind, {text} AS raw, {note} AS note FROM chunk) c"
+            " JOIN dict_typed d ON d.entity_type = c.kind AND d.raw = c.raw"
+            " WHERE c.note IS NOT NULL AND d.bad IS NULL"
+        ).to_arrow_table()
+        self._vault.keep(NOTE, rows["token"], rows["note"])
+
+    # -- tool calls ---------------------------------------------------------------------------------------
+
+    def _tools(self, tool: str, args: str) -> None:
+        new = self._con.sql(
+            "SELECT DISTINCT tool, raw FROM"
+            f" (SELECT coalesce({tool}, '') AS tool, coalesce({args}, '') AS raw FROM chunk WHERE tool != '' OR raw != '')"
+            " ANTI JOIN dict_tool USING (tool, raw)"
+        ).to_arrow_table()
+        if not len(new):
+            return
+        depth = self._config.limits.json_depth
+        calls = [
+            describe_call(tool, raw, self._calls, depth=depth)
+            for tool, raw in zip(new["tool"].to_pylist(), new["raw"].to_pylist(), strict=True)
+        ]
+        rows = {
+            **{name: new[name] for name in ("tool", "raw")},
+            "shape": pa.array([call.shape for call in calls], pa.int64()),
+            "vals": pa.array([call.values for call in calls], pa.list_(pa.int64())),
+            "args": pa.array([call.args for call in calls], pa.int64()),
+            "bad": pa.array([call.bad for call in calls], pa.string()),
+        }
+        table = pa.table(rows)
+        self._con.register("incoming", table)
+        self._con.execute("INSERT INTO dict_tool BY NAME SELECT * FROM incoming")
+        self._con.unregister("incoming")
+        self._size += table.nbytes
+        kept = table.filter(_kernels.is_valid(table["args"]))
+        self._vault.keep(TOOL_ARGS, _named("args", np.asarray(kept["args"])), kept["raw"].combine_chunks())
+
+    # -- prompts ------------------------------------------------------------------------------------------
+
+    def prompts(self, types: dict[str, str]) -> pa.Table | None:
+        """Gives every row of `chunk` with a prompt the prompt's identity, in `dict_prompt`; returns those seen for
+        the first time as rows of prompts.parquet, None where the chunk has no such column."""
+        if "prompt" not in types:
+            return None
+        text = text_of("prompt", types["prompt"])
+        rows = self._con.sql(
+            f"SELECT __row AS row, {text} AS prompt FROM chunk WHERE prompt IS NOT NULL"
+        ).to_arrow_table()
+        encoded: Any = rows["prompt"].combine_chunks().dictionary_encode()
+        texts = encoded.dictionary
+        signed = sign_texts(normalise_text(texts), self._prompt_key)
+        ids = pa.array(signed.ids).take(encoded.indices)
+        self._con.register("dict_prompt", pa.table({"row": rows["row"], "id": ids}))
+        ids, first = np.unique(signed.ids, return_index=True)
+        place = np.searchsorted(self._prompts, ids)
+        known = np.zeros(len(ids), dtype=bool)
+        inside = place < len(self._prompts)
+        known[inside] = self._prompts[place[inside]] == ids[inside]
+        new = first[~known]
+        self._prompts = np.sort(np.concatenate([self._prompts, ids[~known]]), kind="stable")
+        if self._config.prompt_exemplars:
+            self._vault.keep(PROMPT, _named("prompt", signed.ids[new]), texts.take(pa.array(new)))
+        return _prompt_rows(signed, new)
+
+    def _column(self, query: str) -> Any:
+        return self._con.sql(query).to_arrow_table().column(0).combine_chunks()
+
+
+def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:
+    places = pa.array(which)
+    return pa.table(
+        {
+            "prompt": pa.array(signed.ids[which]),
+            "sketch": signed.sketches.take(places),
+            "words": pa.array(signed.words[which]),
+        }
+    )
+
+
+def _named(kind: str, codes: np.ndarray[Any, Any]) -> Any:
+    """Tokens of 64-bit codes: the kind and 16 hex digits."""
+    digits = codes.astype(">i8").tobytes().hex()
+    return pa.array([f"{kind}_{digits[start : start + 16]}" for start in range(0, len(digits), 16)], pa.string())

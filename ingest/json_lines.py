@@ -1,0 +1,140 @@
+"""JSON Lines, as tables of text: one object a line, taken apart by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ringwatch.config import Limits
+from ringwatch.errors import DataError
+from ringwatch.ingest.contract import Table
+from ringwatch.ingest.csv_lines import decode
+from ringwatch.ingest.log import literal, quoted
+from ringwatch.ingest.readers import FEATURE, Chunk, Malformed, check_names, check_required
+from ringwatch.ingest.sources import SourceFile
+from ringwatch.ingest.streams import TextStream
+
+_BLOCK = 16 << 20
+_LINES = 100_000
+_kernels: Any = pc
+_OBJECT = "json_valid(content) AND json_type(content) = 'OBJECT'"
+
+
+def read_jsonl(con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, limits: Limits) -> Iterator[Chunk]:
+    """The rows of a file of JSON Lines; see `readers.read_chunks`."""
+    known = [column.name for column in table.columns]
+    seen: set[str] = set()
+    objects = 0
+    with TextStream(file, limits) as stream:
+        for first, lines in _line_batches(stream):
+            numbered, broken = _numbered(first, lines, file, limits)
+            cursor = con.cursor()
+            cursor.register("json_lines", numbered)
+            keys = cursor.sql(
+                f"SELECT DISTINCT unnest(json_keys(content)) FROM json_lines WHERE {_OBJECT}"
+            ).fetchall()
+            present = {row[0] for row in keys}
+            seen |= present
+            if len(seen) > limits.columns:
+                raise DataError(
+                    f"{file.name} has more than {limits.columns} different keys.",
+                    hint="Leave out the keys that are not in the contract, or raise limits.columns in ringwatch.toml.",
+                )
+            features = sorted(key for key in seen if FEATURE.match(key))
+            names = [name for name in known if name in present or name in table.required] + [
+                name for name in features if name in present
+            ]
+            check_names([*known, *features], file, limits)
+            rows = cursor.sql(_taken_apart(names)).to_arrow_table()
+            broken += [
+                Malformed(line, "malformed_row", content)
+                for line, content in cursor.sql(
+                    f"SELECT line, content FROM json_lines WHERE NOT ({_OBJECT})"
+                ).fetchall()
+            ]
+            cursor.close()
+            objects += rows.num_rows
+            yield Chunk(rows, broken, frozenset(present.difference(known, features)))
+    if objects:  # an empty file has no columns to lack
+        check_required(seen, file, table)
+
+
+def _taken_apart(names: list[str]) -> str:
+    paths = ", ".join(literal(name) for name in names)
+    picked = ", ".join(f"nullif(v[{index + 1}], '') AS {quoted(name)}" for index, name in enumerate(names))
+    return (
+        f"SELECT {picked}, line AS __row, line AS __line, content AS __raw FROM"
+        f" (SELECT line, content, json_extract_string(content, [{paths}]) AS v FROM json_lines WHERE {_OBJECT})"
+    )
+
+
+def _numbered(first: int, chunk: list[bytes], file: SourceFile, limits: Limits) -> tuple[pa.Table, list[Malformed]]:
+    """Lines that are not blank with their numbers, and those that are no text."""
+    numbers = np.arange(first, first + len(chunk), dtype=np.int64)
+    broken: list[Malformed] = []
+    try:
+        lines: Any = pa.array(chunk, pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        lines, wrong = decode(pa.array(chunk, pa.binary()))
+        broken = [
+            Malformed(int(numbers[index]), "not_utf8", lines[int(index)].as_py()) for index in np.flatnonzero(wrong)
+        ]
+        numbers, lines = numbers[~wrong], lines.filter(pa.array(~wrong))
+    full = _kernels.not_equal(_kernels.utf8_trim_whitespace(lines), "")
+    numbers, lines = numbers[full.to_numpy(zero_copy_only=False)], lines.filter(full)
+    brackets = _kernels.add(_kernels.count_substring(lines, "{"), _kernels.count_substring(lines, "["))
+    for index in np.flatnonzero(brackets.to_numpy(zero_copy_only=False) > limits.json_depth):
+        if json_depth(lines[int(index)].as_py()) > limits.json_depth:
+            raise DataError(
+                f"Line {numbers[index]} of {file.name} nests JSON deeper than {limits.json_depth} levels.",
+                hint="Write such a value as text, or raise limits.json_depth in ringwatch.toml.",
+            )
+    return pa.table([pa.array(numbers), lines], names=["line", "content"]), broken
+
+
+def json_depth(text: str) -> int:
+    """How deep arrays and objects of a JSON text nest; brackets inside strings do not count."""
+    depth = deepest = 0
+    inside = escaped = False
+    for character in text:
+        if inside:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                inside = False
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _line_batches(stream: TextStream) -> Iterator[tuple[int, list[bytes]]]:
+    """Lists of lines, each with the number of its first line."""
+    number, held = 1, b""
+    ready: list[bytes] = []
+    size = 0
+    for piece in stream.chunks():
+        lines = (held + piece).split(b"\n")
+        held = lines.pop()
+        if number == 1 and lines and not ready:
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        ready += lines
+        size += len(piece)
+        if len(ready) >= _LINES or size >= _BLOCK:
+            yield number, ready
+            number, ready, size = number + len(ready), [], 0
+    if held:
+        ready.append(held.removeprefix(b"\xef\xbb\xbf") if number == 1 and not ready else held)
+    if ready:
+        yield number, ready

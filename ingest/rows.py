@@ -1,0 +1,57 @@
+"""The original row behind a judgement, as it came: for the quarantine, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ringwatch.ingest.contract import Table
+from ringwatch.ingest.log import literal, quoted
+from ringwatch.ingest.quarantine import without_cards
+from ringwatch.ingest.readers import OURS
+from ringwatch.ingest.validate import ROW_BITS
+
+_ROWS = 10_000
+_CARD_COLUMNS = ("payment_id", "entity_id")
+_NO_TEXT = ("id", "enum", "time", "session")
+
+
+def original_rows(
+    con: duckdb.DuckDBPyConnection, table: Table, bad: pa.Table
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Line, reason and columns of those rows of the relation `chunk` that `bad` (`rid`, `reason`) names."""
+    con.register("bad", bad)
+    names = [row[0] for row in con.sql("DESCRIBE SELECT * FROM chunk").fetchall()]
+    if "__raw" in names:
+        row = "__raw"
+    else:
+        row = "to_json({" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names if n not in OURS) + "})::VARCHAR"
+    found = con.execute(
+        f"SELECT __line, reason, {row} FROM chunk JOIN bad ON __row = rid & {(1 << ROW_BITS) - 1} ORDER BY __row"
+    )
+    while rows := found.fetchmany(_ROWS):
+        for line, reason, text in rows:
+            columns = {name: value for name, value in json.loads(text).items() if _is_value(value)}
+            yield line, reason, _without_card(table, columns) if reason == "pan_refused" else columns
+    con.unregister("bad")
+
+
+def _is_value(value: Any) -> bool:
+    return value is not None and value == value  # NaN, which JSON has not, stands for null in frames
+
+
+def _without_card(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """The row without the refused value, and without a card number wherever else there is free text."""
+    kept = {column.name for column in table.columns if column.kind in _NO_TEXT}
+    clean: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in _CARD_COLUMNS:
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        blotted = without_cards(text)
+        clean[name] = value if name in kept or blotted == text else blotted
+    return clean
