@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringwatch.cli.page import show_cluster
 from ringwatch.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ def _show(
     session: Session, cluster: Annotated[str, typer.Argument(help="Id of the cluster.")], run: _Run = None
 ) -> None:
     """Show a cluster: the evidence for and against, members, entities, days."""
+    from ringwatch.cli.page import show_cluster
     from ringwatch.export import records
     from ringwatch.pipeline import load_cluster, load_run
 

@@ -6,7 +6,7 @@ import importlib.resources
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,7 +75,7 @@ def _clear(output: Path) -> None:
 
 def _run(
     session: Session, title: str, root: Path, drop: list[Path], labels: Path, *, entity_types: tuple[str, ...] = ()
-) -> dict[str, object]:
+) -> dict[str, Any]:
     from ringwatch.config import make_config
     from ringwatch.evaluation import evaluate
     from ringwatch.export import records

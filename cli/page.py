@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ringwatch.export import records
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -60,11 +62,10 @@ def _reasons(session: Session, title: str, reasons: pd.DataFrame, widest: float,
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column()
-    order = reasons.reindex(reasons["bits"].abs().sort_values(ascending=False, kind="stable").index)
-    for row in order.itertuples(index=False):
-        length = max(1, round(_BAR * abs(row.bits) / widest))
-        bar = Text("█" * length, style=colour)
-        grid.add_row(Text(f"{row.bits:+.1f}"), bar, Text(row.layer.replace("_", " "), style="cyan"), Text(row.text))
+    for row in sorted(records(reasons), key=lambda row: -abs(row["bits"])):
+        bar = Text("█" * max(1, round(_BAR * abs(row["bits"]) / widest)), style=colour)
+        layer = Text(row["layer"].replace("_", " "), style="cyan")
+        grid.add_row(Text(f"{row['bits']:+.1f}"), bar, layer, Text(row["text"]))
     session.console.print(grid)
 
 
@@ -112,6 +113,6 @@ def _entities(session: Session, cluster: Cluster) -> None:
     session.line("What they share most", style="bold")
     session.table(
         ("what", "id", "of them"),
-        [(row.type.replace("_", " "), row.token, row.accounts) for row in held.itertuples(index=False)],
+        [(row["type"].replace("_", " "), row["token"], row["accounts"]) for row in records(held)],
         right=("of them",),
     )

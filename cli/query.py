@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -97,6 +98,6 @@ def _cell(value: object) -> str | None:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
-    if hasattr(value, "isoformat"):
+    if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return str(value)

@@ -133,7 +133,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
         keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         call.__signature__ = inspect.Signature([context, *keywords, *shared])  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in (context, *keywords, *shared)}
-        del call.__wrapped__  # type: ignore[attr-defined]
+        del call.__wrapped__
         group.command(name)(call)
         return function
 

@@ -95,7 +95,7 @@ def _keys_rotate(
     """Give every entity a new token under a new key, from the vault."""
     from ringwatch.pipeline import rotate
 
-    name = rotate(session.workspace(), reason=reason, wait=wait, watch=session.watch())
+    name = rotate(session.workspace(), reason=reason, wait=wait)
     session.say("keys", {"token_key": name}, lambda: session.line(f"All tokens are made by {name} now."))
 
 
@@ -113,7 +113,7 @@ def _reveal(
     session.say(
         "reveal",
         {"token": token, "values": values},
-        lambda: [session.line(f"{one.kind}: {one.value}") for one in found],
+        lambda: session.line("\n".join(f"{one.kind}: {one.value}" for one in found)),
     )
 
 

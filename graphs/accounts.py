@@ -20,6 +20,13 @@ NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
 
 
+ALL_ACCOUNTS = """
+    SELECT account_id FROM accounts UNION SELECT account_id FROM events UNION SELECT account_id FROM links
+    UNION SELECT src_account_id FROM relations UNION SELECT dst_account_id FROM relations
+    UNION SELECT account_id FROM labels"""
+"""Every account that any table of the log names (account_id, each once)."""
+
+
 @dataclass(frozen=True)
 class AccountTable:
     """Accounts in the order of their ids; row i of `frame` is account i everywhere in a run.
@@ -56,12 +63,9 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
     place of the account id).
     """
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE ix AS
-        SELECT account_id, (row_number() OVER (ORDER BY account_id) - 1)::INTEGER AS i FROM (
-            SELECT account_id FROM accounts UNION SELECT account_id FROM events UNION SELECT account_id FROM links
-            UNION SELECT src_account_id FROM relations UNION SELECT dst_account_id FROM relations
-            UNION SELECT account_id FROM labels)
+        SELECT account_id, (row_number() OVER (ORDER BY account_id) - 1)::INTEGER AS i FROM ({ALL_ACCOUNTS})
         """
     )
     names = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)

@@ -7,20 +7,23 @@ same bytes in every file but the record.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs import Cluster, Detection
 from ringwatch.graphs.accounts import ALL_ACCOUNTS
 from ringwatch.ingest import EventLog
 from ringwatch.pipeline.stores import GRAPH_FOLDER, log_connection, save_changes
-from ringwatch.workspace import Workspace, fsync_path
+from ringwatch.workspace import Workspace, fsync_path, write_atomic
 
 FRAMES = ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores")
 _RECORD = "run.json"
@@ -213,6 +216,19 @@ def load_cluster(workspace: Workspace, cluster_id: str, run: Run | None = None) 
 
 def _moment(value: Any) -> pd.Timestamp | None:
     return None if pd.isna(value) else pd.Timestamp(value)
+
+
+def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: pa.Table) -> None:
+    """Puts new tokens in the place of old ones (`old_token`, `token`) in what runs keep. Doing it twice does no harm."""
+    names = pd.Series(renamed["token"].to_pylist(), index=renamed["old_token"].to_pylist(), dtype="str")
+    for run_id in runs:
+        for name, column in (("evidence", "entity"), ("entities", "token")):
+            path = workspace.runs_dir / run_id / f"{name}.parquet"
+            frame = pd.read_parquet(path)
+            frame[column] = frame[column].map(names).fillna(frame[column])
+            out = io.BytesIO()
+            frame.to_parquet(out, index=False, compression="zstd")
+            write_atomic(path, out.getvalue())
 
 
 def run_key(workspace: Workspace, version: str, *, as_of: datetime | None, seed: int, labels: bool) -> str:

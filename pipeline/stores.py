@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ringwatch.config import Config
@@ -32,6 +33,7 @@ from ringwatch.graphs.store import (
 )
 from ringwatch.ingest import EventLog
 from ringwatch.ingest.contract import TABLE_NAMES
+from ringwatch.ingest.engine import connect
 from ringwatch.workspace import Current, Workspace
 
 EVIDENCE = tuple(name for tables in (NODES, EDGES) for name, table in tables.items() if table.evidence)
@@ -48,13 +50,7 @@ _OPEN_TRIES = 5
 def log_connection(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection bounded by the workspace's memory; what it spills goes to the staging folder."""
     spill = workspace.staging_dir / f"spill-{secrets.token_hex(4)}"
-    settings = {
-        "memory_limit": f"{workspace.config.memory_mb}MiB",
-        "temp_directory": str(spill),
-        "threads": os.cpu_count() or 1,
-    }
-    with duckdb.connect(config=settings) as con:
-        con.execute("SET TimeZone = 'UTC'")
+    with closing(connect(workspace.config.memory_mb, spill)) as con:
         yield con
 
 
@@ -236,7 +232,8 @@ def save_changes(changes: Changes, folder: Path) -> None:
 
 def run_changes(workspace: Workspace, current: Current) -> Changes:
     """The frames of the newest run, in the place of those of any other; none where there is no run."""
-    nodes, edges = {}, {}
+    nodes: dict[str, pa.Table] = {}
+    edges: dict[str, pa.Table] = {}
     for run in current.runs[-1:]:
         for path in sorted((workspace.runs_dir / run / GRAPH_FOLDER).glob("*.parquet")):
             kind, _, name = path.stem.partition("-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Changes
 from ringwatch.ingest import rotate_keys
+from ringwatch.pipeline.runs import rename_tokens
 from ringwatch.pipeline.stores import (
     EVERYTHING,
     applied_by,
@@ -26,7 +28,7 @@ from ringwatch.pipeline.stores import (
     open_store,
     run_changes,
 )
-from ringwatch.workspace import Current, Workspace
+from ringwatch.workspace import Current, Workspace, fsync_path
 
 State = Literal["ok", "warning", "fault"]
 
@@ -81,7 +83,7 @@ def rebuild(workspace: Workspace, *, wait: float = 10.0) -> None:
 
 def _rebuild(workspace: Workspace, current: Current) -> None:
     evidence = log_changes(workspace, current, ())
-    with graph_writer(workspace, current) as graph:
+    with graph_writer(workspace, workspace.current()) as graph:
         graph.commit(
             current, Changes(evidence.nodes, evidence.edges, replace=EVERYTHING), run_changes(workspace, current)
         )
@@ -169,10 +171,25 @@ def _disk(workspace: Workspace) -> Iterator[Check]:
 def rotate(workspace: Workspace, *, reason: str, wait: float = 10.0) -> str:
     """Gives every entity a new token under a new secret, from the vault; the name of the secret.
 
-    Clusters keep their ids and digests; the graph is made anew. The old secret is removed.
+    Clusters keep their ids and digests; batches get new ids, and the graph is made anew. The old secret is removed.
 
     Raises:
         UsageError: `reason` is empty.
-        BusyError, UnavailableError, PolicyError: as `rebuild`.
+        BusyError, UnavailableError, PolicyError: as `rebuild`. RingwatchError: a vault is damaged.
     """
-    raise NotImplementedError
+    if not reason.strip():
+        raise UsageError("A rotation of keys needs a reason.", hint="Give one with --reason; the audit log keeps it.")
+    with workspace.writer(wait=wait):
+        current = workspace.current()
+        new_key = f"tokens-{int(current.token_key.rpartition('-')[2]) + 1}"
+        workspace.new_secret(new_key)
+        staged = workspace.staging_dir / new_key
+        rotation = rotate_keys(workspace, current, staged, new_key=new_key, reason=reason)
+        batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
+        for old, new in zip(current.batches, batches, strict=True):
+            (staged / old).rename(workspace.log_dir / new)
+        fsync_path(workspace.log_dir)
+        _rebuild(workspace, current.with_(batches=batches, token_key=new_key))
+        rename_tokens(workspace, current.runs, rotation.renamed)
+        workspace.remove_secret(current.token_key)
+    return new_key
