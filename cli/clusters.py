@@ -48,7 +48,7 @@ def _list(
             session.line("No cluster." if not min_score else f"No cluster has a score of {min_score} or more.")
             return
         session.table(
-            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "", "why"),
+            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"),
             [cluster_row(row) for row in shown],
             right=("accounts", "score", "bits", "abuse"),
         )

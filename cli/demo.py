@@ -96,7 +96,7 @@ def _run(
             f"{record.clusters:,} clusters, {record.seconds:.1f} s."
         )
         session.table(
-            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "", "why"),
+            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"),
             [cluster_row(row) for row in records(top)],
             right=("accounts", "score", "bits", "abuse"),
         )

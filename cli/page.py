@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from ringwatch.export import records
+from ringwatch.graphs.clusters import ABUSE_LAYERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,12 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     for name, value in facts:
         grid.add_row(Text(name, style="dim"), Text(value))
     session.console.print(grid)
-    widest = max((abs(bits) for bits in (*cluster.evidence["bits"], *cluster.counter_evidence["bits"])), default=1.0)
-    _reasons(session, "Evidence for", cluster.evidence, widest, "red")
-    _reasons(session, "Evidence against", cluster.counter_evidence, widest, "green")
+    reasons = [*records(cluster.evidence), *records(cluster.counter_evidence)]
+    about: dict[str, list[dict[str, Any]]] = {"One operation?": [], "Abuse?": []}
+    for reason in reasons:
+        about["Abuse?" if reason["layer"] in ABUSE_LAYERS else "One operation?"].append(reason)
+    for question, found in about.items():
+        _reasons(session, question, found)
     _days(session, cluster.timeline)
     _members(session, cluster)
     _entities(session, cluster)
@@ -51,19 +55,21 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     session.line(f"Digest {cluster.digest}.", style="dim")
 
 
-def _reasons(session: Session, title: str, reasons: pd.DataFrame, widest: float, colour: str) -> None:
-    session.line()
-    session.line(title, style="bold")
-    if reasons.empty:
-        session.line("  none found")
+def _reasons(session: Session, question: str, reasons: list[dict[str, Any]]) -> None:
+    """The reasons for, then those against, as bars of one scale."""
+    if not reasons:
         return
+    session.line()
+    session.line(question, style="bold")
+    widest = max(abs(row["bits"]) for row in reasons)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=_BAR)
     grid.add_column(no_wrap=True)
     grid.add_column()
-    for row in sorted(records(reasons), key=lambda row: -abs(row["bits"])):
-        bar = Text("█" * max(1, round(_BAR * abs(row["bits"]) / widest)), style=colour)
+    for row in sorted(reasons, key=lambda row: -row["bits"]):
+        colour = "red" if row["bits"] > 0 else "green"
+        bar = Text("█" * max(1, round(_BAR * abs(row["bits"]) / max(widest, 1e-9))), style=colour)
         layer = Text(row["layer"].replace("_", " "), style="cyan")
         grid.add_row(Text(f"{row['bits']:+.1f}"), bar, layer, Text(row["text"]))
     session.console.print(grid)

@@ -122,8 +122,5 @@ def _audit_verify(session: Session) -> None:
     from ringwatch import audit
 
     report = audit.verify(session.workspace().audit_path)
-    session.say(
-        "audit",
-        {"entries": report.entries, "ok": True},
-        lambda: session.line(f"{report.entries} entries, all in place."),
-    )
+    document = {"ok": True, "lines": report.lines, "head": report.head}
+    session.say("audit", document, lambda: session.line(f"{report.lines} lines, all in place. Newest {report.head}."))

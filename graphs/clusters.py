@@ -14,6 +14,9 @@ from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 
 MIN_SIZE = 3
+ABUSE_LAYERS = ("harm", "label", "status")
+"""Layers of evidence that say whether an operation is abusive; all others say whether it is one."""
+
 MIN_BITS = 0.05
 """Evidence of less than this on average is not worth a sentence."""
 

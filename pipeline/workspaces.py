@@ -154,7 +154,7 @@ def _store(workspace: Workspace) -> Iterator[Check]:
 
 def _audit(workspace: Workspace) -> Iterator[Check]:
     report = audit.verify(workspace.audit_path)
-    yield Check("audit", "ok", f"{report.entries} entries, the chain holds")
+    yield Check("audit", "ok", f"{report.lines} lines, the chain holds")
 
 
 def _disk(workspace: Workspace) -> Iterator[Check]:

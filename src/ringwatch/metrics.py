@@ -16,24 +16,35 @@ def peak_rss_mb() -> int:
 
 
 class Stopwatch:
-    """Wall seconds by stage, in the order of the stages; a line on stderr as each begins unless `quiet`."""
+    """Wall seconds by stage, in the order of the stages. Unless `quiet`, says on stderr how far the work is."""
 
     def __init__(self, *, quiet: bool = True) -> None:
         self.stages: dict[str, float] = {}
         self._quiet = quiet
         self._start = time.perf_counter()
+        self._said = 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times the block under `name`; a name used twice adds up."""
-        if not self._quiet:
-            print(f"stage={name}", file=sys.stderr, flush=True)
+        """Times the block under `name`, and says so the first time; a name used twice adds up."""
+        if name not in self.stages:
+            self._say(f"stage={name}")
         start = time.perf_counter()
         try:
             yield
         finally:
             spent = time.perf_counter() - start
             self.stages[name] = round(self.stages.get(name, 0.0) + spent, 3)
+
+    def progress(self, **done: object) -> None:
+        """Says how much of a long stage is done, at most once a second."""
+        if time.perf_counter() - self._said >= 1.0:
+            self._say(" ".join(f"{name}={value}" for name, value in done.items()))
+
+    def _say(self, text: str) -> None:
+        self._said = time.perf_counter()
+        if not self._quiet:
+            print(f"{text} seconds={self._said - self._start:.1f}", file=sys.stderr, flush=True)
 
     @property
     def seconds(self) -> float:

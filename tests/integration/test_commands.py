@@ -239,8 +239,8 @@ def test_pages_for_people_say_what_the_documents_say(world: Ringwatch) -> None:
     page = world.run("clusters", "show", cluster).stdout
     document = world.json("clusters", "show", cluster)
     assert cluster in page
-    assert "Evidence for" in page
-    assert "Evidence against" in page
+    assert "One operation?" in page
+    assert "Abuse?" in page
     flat = re.sub(r"\s+", "", page)
     for reason in (*document["evidence"], *document["counter_evidence"]):
         assert f"{reason['bits']:+.1f}" in page
