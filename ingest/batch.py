@@ -61,8 +61,6 @@ def stage_batch(
         with engine_errors(), ExitStack() as opened:
             batch = _Batch(workspace, current, folder, spill, mode, watch, opened)
             report = batch.run(sources, batch_id)
-        if mode == "freeze" and report.violations:
-            raise FrozenError(report.refused())
         if not report.stored:
             (folder / VAULT).unlink()
         if not report.quarantined:
@@ -129,18 +127,23 @@ class _Batch:
             self._quarantine.seal()
             self._name_entities({name for name, outcome in outcomes.items() if outcome.stored})
         counts = {name: self._counts(name, outcomes.get(name)) for name in TABLE_NAMES if name in self._read}
-        total = {
-            what: sum(count[what] for count in counts.values())
-            for what in ("read", "stored", "duplicates", "quarantined")
-        }
-        return IngestReport(
+        total: Counter[str] = Counter()
+        for count in counts.values():
+            total.update(count)
+        report = IngestReport(
             batch_id=batch_id,
-            **total,
+            read=total["read"],
+            stored=total["stored"],
+            duplicates=total["duplicates"],
+            quarantined=total["quarantined"],
             violations=dict(sorted(self._violations.items())),
             seconds=self._watch.seconds,
             tables=counts,
             warnings=warnings + self._warnings(),
         )
+        if self._mode == "freeze" and report.violations:
+            raise FrozenError(report.refused())
+        return report
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -222,17 +225,19 @@ class _Batch:
             query for name in stored if (query := used_entities(self._tables[name], self._logs[name].path))
         )
         if used:
-            path = self._folder / "tokens.parquet"
-            self._keys.execute(
-                "COPY (SELECT DISTINCT ON (entity_type, entity) * FROM tokens"
-                f" SEMI JOIN ({used}) USING (entity_type, entity)) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+            named = (
+                "SELECT DISTINCT ON (entity_type, entity) * FROM tokens"
+                f" SEMI JOIN ({used}) USING (entity_type, entity)"
             )
-        sent = "SELECT NULL::BIGINT AS prompt WHERE false"
+            path = self._folder / "tokens.parquet"
+            self._keys.execute(f"COPY ({named}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
         if "events" in stored:
-            sent = f"SELECT DISTINCT prompt FROM read_parquet({literal(str(self._logs['events'].path))}) WHERE prompt IS NOT NULL"
-        if self._prompts.rows:
+            events = literal(str(self._logs["events"].path))
+            sent = f"SELECT DISTINCT prompt FROM read_parquet({events}) WHERE prompt IS NOT NULL"
             kept = self._keys.execute(f"SELECT count(*) FROM ({sent})").fetchall()[0][0]
             self._prompts.finish(self._keys, kept, f"prompt IN ({sent})")
+        else:
+            self._prompts.finish(self._keys, 0, "false")
 
     def _counts(self, name: str, outcome: Outcome | None) -> dict[str, int]:
         return {

@@ -16,7 +16,7 @@ import pyarrow.csv
 from ringwatch.config import Limits
 from ringwatch.errors import DataError
 from ringwatch.ingest.contract import Table
-from ringwatch.ingest.readers import Chunk, Malformed, check_names, check_required, unknown_of
+from ringwatch.ingest.readers import Chunk, Malformed, brief, check_names, check_required, unknown_of
 from ringwatch.ingest.sources import SourceFile
 from ringwatch.ingest.streams import TextStream
 
@@ -88,7 +88,7 @@ def _decoded(
 
 
 def decode(column: Any) -> tuple[Any, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Text of a binary column that is not all UTF-8, with the bytes that are not replaced; and which rows have such."""
+    """Text of a binary column, with the bytes that are not UTF-8 replaced; and which rows have such."""
     texts: list[str | None] = []
     wrong = np.zeros(len(column), dtype=bool)
     for index, value in enumerate(column.to_pylist()):

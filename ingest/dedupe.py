@@ -31,7 +31,7 @@ class Outcome:
 
 
 class ParquetParts:
-    """Appends Arrow tables to `folder/NAME.parquet`; where columns differ (features) there are parts until `finish`."""
+    """Appends Arrow tables to `folder/NAME.parquet`; where columns differ there are parts until `finish`."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"{name}.parquet"

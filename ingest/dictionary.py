@@ -1,8 +1,8 @@
-"""What is the same for equal values, worked out once for each: tokens, normal forms, shapes of tool calls, prompts' identities.
+"""What is the same for equal values, worked out once for each: tokens, shapes of tool calls, identities of prompts.
 
 The dictionaries are tables that the staging query joins: `dict_TYPE`, `dict_typed`, `dict_tool`, `dict_prompt`. They
-hold raw values, so their connection never spills; they are emptied where they grow beyond their share of memory, and what was
-lost is worked out again.
+hold raw values, so their connection never spills; they are emptied where they grow beyond their share of memory, and
+what was lost is worked out again.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from ringwatch.workspace import Workspace, derive_key
 
 _kernels: Any = pc
 
-TOKENS = pa.schema(
-    [
-        ("entity_type", pa.string()), ("entity", pa.int64()), ("token", pa.string()), ("parent", pa.string()),
-        ("family", pa.int64()), ("label", pa.string()), ("disposable", pa.bool_()),
-    ]
-)  # fmt: skip
+_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("entity_type", pa.string()), ("entity", pa.int64()), ("token", pa.string()), ("parent", pa.string()),
+    ("family", pa.int64()), ("label", pa.string()), ("disposable", pa.bool_()),
+]  # fmt: skip
+TOKENS = pa.schema(_FIELDS)
 """The columns of tokens.parquet."""
 
 
@@ -50,7 +49,7 @@ class TokenMaker:
             self._made[purpose] = Tokeniser(derive_key(self._secret, purpose))
         return self._made[purpose]
 
-    def make(self, entity_type: str, raw: pa.Array) -> tuple[pa.Table, pa.Array, pa.Array]:
+    def make(self, entity_type: str, raw: Any) -> tuple[Any, Any, Any]:
         """Of n raw values of a type: rows of `TOKENS` (entity and token null where a value is bad), the normal forms,
         and why a value is bad."""
         limit, region = self._config.limits.identifier_chars, self._config.default_region
@@ -58,8 +57,8 @@ class TokenMaker:
         code, token = self._hashed(self._tokeniser(entity_type), found.form)
         family, _ = self._hashed(self._tokeniser(f"{entity_type}-family"), found.family)
         named = _kernels.binary_join_element_wise(f"{entity_type}_", token, "")
-        kinds = pa.array([entity_type]).dictionary_encode().take(pa.array(np.zeros(len(raw), dtype=np.int32)))
-        columns = [kinds, code, named, found.parent, family, found.label, found.disposable]
+        kinds = pa.repeat(entity_type, len(raw))
+        columns: Any = [kinds, code, named, found.parent, family, found.label, found.disposable]
         rows = pa.table(
             [column.cast(field.type) for column, field in zip(columns, TOKENS, strict=True)], schema=TOKENS
         )
@@ -110,19 +109,17 @@ class Dictionaries:
         self._size = 0
 
     def fill(self, table: Table, types: dict[str, str]) -> Iterator[pa.Table]:
-        """Adds what the relation `chunk` (columns of `types`) has and the dictionaries lack; yields rows of `TOKENS`."""
+        """Adds what the relation `chunk` (columns of `types`) has besides; yields rows of `TOKENS`."""
         if self._size > self._budget:
             self._empty()
         for column in table.columns:
             if column.name in types and column.kind == "entity":
                 yield from self._entities(column.entity, text_of(column.name, types[column.name]))
-        if "entity_type" in types:
-            yield from self._typed(
-                text_of("entity_type", types["entity_type"]), text_of("entity_id", types["entity_id"])
-            )
-        if "note" in types:
-            self._notes(text_of("entity_type", types["entity_type"]), text_of("entity_id", types["entity_id"]),
-                        text_of("note", types["note"]))  # fmt: skip
+        if table.name in ("links", "entities"):
+            kind, text = (text_of(name, types[name]) for name in ("entity_type", "entity_id"))
+            yield from self._typed(kind, text)
+            if "note" in types:
+                self._notes(kind, text, text_of("note", types["note"]))
         if table.name == "events" and ("tool" in types or "tool_args" in types):
             tool, args = (text_of(name, types[name]) if name in types else "NULL" for name in ("tool", "tool_args"))
             self._tools(tool, args)
@@ -131,8 +128,8 @@ class Dictionaries:
 
     def _entities(self, entity_type: str, text: str) -> Iterator[pa.Table]:
         raw = self._column(
-            f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk WHERE raw IS NOT NULL)"
-            f" ANTI JOIN dict_{entity_type} USING (raw)"
+            f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk) ANTI JOIN dict_{entity_type} USING (raw)"
+            " WHERE raw IS NOT NULL"
         )
         if len(raw):
             tokens, rows = self._made(entity_type, raw)
@@ -142,9 +139,9 @@ class Dictionaries:
     def _typed(self, kind: str, text: str) -> Iterator[pa.Table]:
         for entity_type in self._config.all_entity_types:
             raw = self._column(
-                f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk"
-                f" WHERE {kind} = {literal(entity_type)} AND raw IS NOT NULL)"
+                f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk WHERE {kind} = {literal(entity_type)})"
                 f" ANTI JOIN (SELECT raw FROM dict_typed WHERE entity_type = {literal(entity_type)}) USING (raw)"
+                " WHERE raw IS NOT NULL"
             )
             if len(raw):
                 tokens, rows = self._made(entity_type, raw)
@@ -169,7 +166,8 @@ class Dictionaries:
 
     def _notes(self, kind: str, text: str, note: str) -> None:
         rows = self._con.sql(
-            f"SELECT DISTINCT d.token, note FROM (SELECT {kind} AS kind, {text} AS raw, {note} AS note FROM chunk) c"
+            "SELECT DISTINCT d.token, c.note"
+            f" FROM (SELECT {kind} AS kind, {text} AS raw, {note} AS note FROM chunk) c"
             " JOIN dict_typed d ON d.entity_type = c.kind AND d.raw = c.raw"
             " WHERE c.note IS NOT NULL AND d.bad IS NULL"
         ).to_arrow_table()
@@ -179,9 +177,9 @@ class Dictionaries:
 
     def _tools(self, tool: str, args: str) -> None:
         new = self._con.sql(
-            "SELECT DISTINCT tool, raw FROM"
-            f" (SELECT coalesce({tool}, '') AS tool, coalesce({args}, '') AS raw FROM chunk WHERE tool != '' OR raw != '')"
-            " ANTI JOIN dict_tool USING (tool, raw)"
+            "SELECT DISTINCT tool, raw"
+            f" FROM (SELECT coalesce({tool}, '') AS tool, coalesce({args}, '') AS raw FROM chunk)"
+            " ANTI JOIN dict_tool USING (tool, raw) WHERE tool != '' OR raw != ''"
         ).to_arrow_table()
         if not len(new):
             return
@@ -214,13 +212,13 @@ class Dictionaries:
             return None
         text = text_of("prompt", types["prompt"])
         rows = self._con.sql(
-            f"SELECT __row AS row, {text} AS prompt FROM chunk WHERE prompt IS NOT NULL"
+            f"SELECT __row AS row, text FROM (SELECT __row, {text} AS text FROM chunk) WHERE text IS NOT NULL"
         ).to_arrow_table()
-        encoded: Any = rows["prompt"].combine_chunks().dictionary_encode()
+        encoded: Any = rows["text"].combine_chunks().dictionary_encode()
         texts = encoded.dictionary
         signed = sign_texts(normalise_text(texts), self._prompt_key)
-        ids = pa.array(signed.ids).take(encoded.indices)
-        self._con.register("dict_prompt", pa.table({"row": rows["row"], "id": ids}))
+        given = pa.array(signed.ids).take(encoded.indices)
+        self._con.register("dict_prompt", pa.table({"row": rows["row"], "id": given}))
         ids, first = np.unique(signed.ids, return_index=True)
         place = np.searchsorted(self._prompts, ids)
         known = np.zeros(len(ids), dtype=bool)

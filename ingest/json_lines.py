@@ -43,7 +43,7 @@ def read_jsonl(con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, l
             if len(seen) > limits.columns:
                 raise DataError(
                     f"{file.name} has more than {limits.columns} different keys.",
-                    hint="Leave out the keys that are not in the contract, or raise limits.columns in ringwatch.toml.",
+                    hint="Leave out the keys that the contract does not have, or raise limits.columns.",
                 )
             features = sorted(key for key in seen if FEATURE.match(key))
             names = [name for name in known if name in present or name in table.required] + [

@@ -42,9 +42,10 @@ SAME_DOMAIN = {"googlemail.com": "gmail.com"}
 BROWSERS = frozenset({
     "Chrome", "Chrome Mobile", "Chrome Mobile iOS", "Chrome Mobile WebView", "HeadlessChrome", "Chromium", "Firefox",
     "Firefox Mobile", "Firefox iOS", "Safari", "Mobile Safari", "Mobile Safari UI/WKWebView", "Edge", "Edge Mobile",
-    "Opera", "Opera Mobile", "Opera Mini", "Samsung Internet", "IE", "IE Mobile", "Android", "UC Browser", "Yandex Browser",
-    "Brave", "Vivaldi", "Electron", "curl", "Wget", "Python Requests", "Python aiohttp", "Python-urllib", "okhttp",
-    "Go-http-client", "Apache-HttpClient", "axios", "node-fetch", "PostmanRuntime", "Java", "Googlebot", "bingbot",
+    "Opera", "Opera Mobile", "Opera Mini", "Samsung Internet", "IE", "IE Mobile", "Android", "UC Browser",
+    "Yandex Browser", "Brave", "Vivaldi", "Electron", "curl", "Wget", "Python Requests", "Python aiohttp",
+    "Python-urllib", "okhttp", "Go-http-client", "Apache-HttpClient", "axios", "node-fetch", "PostmanRuntime", "Java",
+    "Googlebot", "bingbot",
 })  # fmt: skip
 SYSTEMS = frozenset({
     "Windows", "Mac OS X", "iOS", "Android", "Linux", "Ubuntu", "Debian", "Fedora", "Chrome OS", "FreeBSD", "OpenBSD",
@@ -58,15 +59,15 @@ class Normalised:
     """Of n raw values: the normal form (null where `bad` says why there is none), what it belongs to (network,
     domain), the pattern that related values share, a label without raw text, and whether a mailbox is disposable."""
 
-    form: pa.Array
-    bad: pa.Array
-    parent: pa.Array
-    family: pa.Array
-    label: pa.Array
-    disposable: pa.Array
+    form: Any
+    bad: Any
+    parent: Any
+    family: Any
+    label: Any
+    disposable: Any
 
 
-def normalise(entity_type: str, raw: pa.Array, *, limit: int, region: str | None) -> Normalised:
+def normalise(entity_type: str, raw: Any, *, limit: int, region: str | None) -> Normalised:
     """Normalises distinct values of an entity type; string[n], no nulls.
 
     `limit` bounds an identifier's characters. `region` reads phone numbers without a country code.
@@ -138,7 +139,7 @@ def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Nor
         plain = np.zeros(len(trimmed), dtype=bool)
     slow = np.flatnonzero(usable & ~plain)
     rows = [parser(value, region) for value in trimmed.take(pa.array(slow)).to_pylist()]
-    types = (pa.string(), pa.string(), pa.string(), pa.string(), pa.bool_())
+    types: tuple[Any, ...] = (pa.string(), pa.string(), pa.string(), pa.string(), pa.bool_())
     columns: list[Any] = []
     mask = np.zeros(len(trimmed), dtype=bool)
     mask[slow] = True

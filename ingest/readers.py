@@ -139,8 +139,9 @@ def _parquet(con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, lim
         )
     unknown = unknown_of(names, table)
     query = (
-        "SELECT * EXCLUDE (file_row_number), file_row_number AS __row, file_row_number + 1 AS __line FROM read_parquet("
-        f"{literal(str(file.path.resolve()))}, file_row_number = true, binary_as_string = true, hive_partitioning = false)"
+        "SELECT * EXCLUDE (file_row_number), file_row_number AS __row, file_row_number + 1 AS __line"
+        f" FROM read_parquet({literal(str(file.path.resolve()))},"
+        " file_row_number = true, binary_as_string = true, hive_partitioning = false)"
     )
     try:
         relation = con.cursor().sql(query)

@@ -9,6 +9,7 @@ import shutil
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -75,19 +76,16 @@ def _reseal(
             if kind == NOTE:
                 notes.append(rows)
                 continue
-            tokens = rows["token"]
-            if kind not in (PROMPT, TOOL_ARGS):
-                made, _, _ = maker.make(kind, rows["value"].combine_chunks().cast(pa.string()))
-                tokens = made["token"]
-                old = {"old_token": rows["token"], "old": _codes(rows["token"].to_pylist())}
-                named = made.select(["entity_type", "entity", "token", "family"])
-                con.register(
-                    "incoming", pa.table({**old, **dict(zip(named.column_names, named.columns, strict=True))})
-                )
-                con.execute("INSERT INTO renamed BY NAME SELECT * FROM incoming WHERE entity IS NOT NULL")
-                con.unregister("incoming")
-                rows = rows.set_column(0, "token", tokens).filter(tokens.is_valid())
-            vault.keep(kind, rows["token"], rows["value"])
+            if kind in (PROMPT, TOOL_ARGS):
+                vault.keep(kind, rows["token"], rows["value"])
+                continue
+            made, _, _ = maker.make(kind, rows["value"].combine_chunks().cast(pa.string()))
+            named = made.append_column("old_token", rows["token"]).append_column("old", _codes(rows["token"]))
+            con.register("incoming", named.drop_columns(["parent", "label", "disposable"]))
+            con.execute("INSERT INTO renamed BY NAME SELECT * FROM incoming WHERE entity IS NOT NULL")
+            con.unregister("incoming")
+            good = made["token"].is_valid()
+            vault.keep(kind, made["token"].filter(good), rows["value"].filter(good))
         for rows in notes:
             con.register("incoming", rows)
             moved = con.sql(
@@ -97,9 +95,9 @@ def _reseal(
             vault.keep(NOTE, moved["token"], moved["value"])
 
 
-def _codes(tokens: list[str]) -> pa.Array:
+def _codes(tokens: Any) -> Any:
     """The 64-bit codes of tokens: the first 16 hex digits behind the type."""
-    joined = b"".join(bytes.fromhex(token.rpartition("_")[2][:16]) for token in tokens)
+    joined = b"".join(bytes.fromhex(token.rpartition("_")[2][:16]) for token in tokens.to_pylist())
     return pa.array(np.frombuffer(joined, dtype=">i8").astype(np.int64))
 
 

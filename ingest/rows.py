@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,11 +28,12 @@ def original_rows(
     con.register("bad", bad)
     names = [row[0] for row in con.sql("DESCRIBE SELECT * FROM chunk").fetchall()]
     if "__raw" in names:
-        row = "__raw"
+        row = "c.__raw"
     else:
-        row = "to_json({" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names if n not in OURS) + "})::VARCHAR"
+        row = "to_json({" + ", ".join(f"{literal(n)}: c.{quoted(n)}" for n in names if n not in OURS) + "})::VARCHAR"
     found = con.execute(
-        f"SELECT __line, reason, {row} FROM chunk JOIN bad ON __row = rid & {(1 << ROW_BITS) - 1} ORDER BY __row"
+        f"SELECT c.__line, b.reason, {row} FROM chunk c JOIN bad b ON c.__row = b.rid & {(1 << ROW_BITS) - 1}"
+        " ORDER BY c.__row"
     )
     while rows := found.fetchmany(_ROWS):
         for line, reason, text in rows:
@@ -41,7 +43,8 @@ def original_rows(
 
 
 def _is_value(value: Any) -> bool:
-    return value is not None and value == value  # NaN, which JSON has not, stands for null in frames
+    # NaN, which JSON does not have, stands for null in frames.
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
 def _without_card(table: Table, row: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""An encrypted file of chunks: each compressed by zstd, then sealed by AES-256-GCM, so that one is read without the rest.
+"""An encrypted file of chunks, each compressed (zstd), then sealed (AES-256-GCM): one is read without the rest.
 
 Layout: magic, 16 bytes of salt, the chunks, the sealed index, its offset (8 bytes, big-endian). The file's key is
 HKDF-SHA-256 of the workspace's `vault` secret, the purpose and the salt, so that no two files share a key and the
-number of a chunk can be its nonce (NIST SP 800-38D, section 8.2.1). The number, and what the file is for, are sealed with a chunk:
-none can be moved, swapped, or left out unseen.
+number of a chunk can be its nonce (NIST SP 800-38D, section 8.2.1). The number, and what the file is for, are sealed
+with a chunk: none can be moved, swapped, or left out unseen.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Tokeniser:
         outer.update(inner.digest())
         return outer.digest()
 
-    def tokens(self, values: Sequence[bytes]) -> tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Array]:
+    def tokens(self, values: Sequence[bytes]) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Any]:
         """Codes (the first 8 bytes, signed, big-endian) and token texts (32 hex digits) of values; both of n."""
         digest = self.digest
         joined = b"".join([digest(value)[:_TOKEN_BYTES] for value in values])

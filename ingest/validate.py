@@ -30,8 +30,8 @@ _UNIT_SEPARATOR = "chr(31)"  # no value holds one: control characters are refuse
 
 @dataclass
 class Plan:
-    """What becomes of one column: `raw` (in the innermost SELECT), `value` and `content` (over raw and joins), and the
-    conditions under which it breaks the contract. `hard` ones cost the row in every mode."""
+    """What becomes of one column: `raw` (in the innermost SELECT), `value` and `content` (over raw and joins), and
+    `checks`: condition under which it breaks the contract, reason, whether that costs the row in every mode."""
 
     raw: str = ""
     value: str = ""
@@ -47,7 +47,8 @@ def text_of(name: str, kind: str) -> str:
         return f"nullif({column}, '')"
     if kind in _FLOATS:  # pandas keeps whole numbers with gaps as floats
         whole = f"{column} = trunc({column}) AND abs({column}) < {_EXACT}"
-        return f"CASE WHEN isnan({column}) THEN NULL WHEN {whole} THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
+        whole = f"WHEN {whole} THEN {column}::BIGINT::VARCHAR"
+        return f"CASE WHEN isnan({column}) THEN NULL {whole} ELSE {column}::VARCHAR END"
     if kind == "JSON" or "[" in kind or kind.startswith(("STRUCT", "MAP")):
         return f"to_json({column})::VARCHAR"
     return f"nullif({column}::VARCHAR, '')"
@@ -125,7 +126,7 @@ def keyed_hash(expression: str, salt: str) -> str:
     return f"(md5_number_lower({literal(salt)} || {expression})::HUGEINT - 9223372036854775808)::BIGINT"
 
 
-def plan_column(column: Column, kind: str, table: Table, config: Config, salt: str) -> Plan:
+def plan_column(column: Column, kind: str, config: Config, salt: str) -> Plan:
     """The plan of a contract column that the source has with the DuckDB type `kind`."""
     name, r = column.name, quoted(f"r_{column.name}")
     raw = text_of(name, kind)
@@ -206,17 +207,16 @@ def staging_query(
     mode: Mode,
     config: Config,
     salt: str,
-    *,
-    relation: str = "chunk",
 ) -> str:
-    """The SELECT that judges every row of `relation`, a chunk of source `number` with columns of `types` (name → DuckDB type).
+    """The SELECT that judges every row of the relation `chunk`, which is of source `number` and has columns of
+    `types` (name → DuckDB type).
 
     It gives `rid`, `reason` (null: the row is good), `soft` (what mode discard-value blanked), the columns of the
     table's log, and the features. `salt` keys the content keys and the hashes of sessions; it comes from the
     signatures secret, not the token secret, so that a rotation of the tokens leaves contents what they are.
     """
     plans = {
-        column.name: plan_column(column, types[column.name], table, config, salt)
+        column.name: plan_column(column, types[column.name], config, salt)
         for column in table.columns
         if column.name in types
     }
@@ -234,7 +234,7 @@ def staging_query(
     values = "".join(f", {plan.value} AS {quoted(f'v_{name}')}" for name, plan in plans.items())
     reason, soft = _reasons(plans, mode)
     named, parts = _content(table, plans)
-    inner = f"SELECT ({number}::BIGINT << {ROW_BITS}) | __row AS rid, __row{raws} FROM {relation}"
+    inner = f"SELECT ({number}::BIGINT << {ROW_BITS}) | __row AS rid, __row{raws} FROM chunk"
     judged = (
         f"SELECT r.rid{values}, {reason} AS reason, {soft}::VARCHAR[] AS soft"
         + "".join(f", {text} AS {alias}" for text, alias in named)
@@ -242,9 +242,9 @@ def staging_query(
         + f" FROM ({inner}) r {' '.join(joins)}"
     )
     found = {column.log_name: quoted(f"v_{column.name}") for column in table.columns if column.name in plans}
-    found["content_key"] = f"md5(concat({', '.join([literal(salt[:16]), *parts])}))::UUID"
+    found["content_key"] = f"md5_number(concat({', '.join([literal(salt[:16]), *parts])}))::UUID"
     if "event_key" in found:
-        found["event_key"] = "md5(v_event_id)::UUID"
+        found["event_key"] = "md5_number(v_event_id)::UUID"
     if tools:
         found |= {"tool_shape": "tool_shape", "tool_values": "tool_values"}
     logged = [

@@ -90,7 +90,7 @@ def reveal(workspace: Workspace, current: Current, token: str, *, reason: str) -
             if entry["first"] <= token <= entry["last"]:
                 rows = pa.ipc.open_stream(reader.read(entry)).read_all()
                 values = rows.filter(_kernels.equal(rows["token"], token))["value"].to_pylist()
-                found |= dict.fromkeys(Revealed(token, entry["kind"], value) for value in values)
+                found |= dict.fromkeys(Revealed(token, entry["kind"], str(value)) for value in values)
     if not found:
         raise UsageError(
             f"The vault does not know {token}." if known else "That is not a token of this workspace.",
