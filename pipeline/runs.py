@@ -68,9 +68,9 @@ class Run:
     `clusters` (best first): cluster_id, size, score, bits, coordination, abuse, layers, first_seen, last_seen,
     status, digest. `members`: cluster_id, account_id, cluster_score, membership, account_score. `edges`: cluster_id,
     src, dst, bits, layers. `evidence`: cluster_id, against, layer, bits, text, entity (a token), accounts.
-    `entities`: cluster_id, account_id, type, token, count, first_seen, last_seen. `timeline`: cluster_id, day, events,
-    harmful, refused. `scores`: account_id, score, calibrated, cluster_id. `used_labels`: accounts whose label or
-    status the run used.
+    `entities`: cluster_id, account_id, type, token, count, first_seen, last_seen. `timeline`: cluster_id, day,
+    events, harmful, refused. `scores`: account_id, score, calibrated, cluster_id. `used_labels`: accounts whose
+    label or status the run used.
     """
 
     record: RunRecord
@@ -219,7 +219,7 @@ def _moment(value: Any) -> pd.Timestamp | None:
 
 
 def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: pa.Table) -> None:
-    """Puts new tokens in the place of old ones (`old_token`, `token`) in what runs keep. Doing it twice does no harm."""
+    """Puts new tokens in the place of old ones (`old_token`, `token`) in what runs keep; once more does no harm."""
     names = pd.Series(renamed["token"].to_pylist(), index=renamed["old_token"].to_pylist(), dtype="str")
     for run_id in runs:
         for name, column in (("evidence", "entity"), ("entities", "token")):
