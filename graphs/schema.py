@@ -21,8 +21,8 @@ _SEEN: dict[str, ColumnType] = {"count": "int", "first_seen": "time", "last_seen
 class NodeTable:
     """A node label, the property that identifies a node, and the other properties.
 
-    `evidence` is false for what a run inferred, `inferred` names such properties of a label that is evidence: both are
-    left out of the graph digest.
+    `evidence` is false for what a run inferred, `inferred` names such properties of a label that is evidence: both
+    are left out of the graph digest.
     """
 
     label: str

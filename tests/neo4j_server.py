@@ -1,7 +1,7 @@
 """A real Neo4j Community server by Java and Maven, no Docker: for the tests, and by hand with `make neo4j`.
 
-The jars of `tests/neo4j/pom.xml` go to `.neo4j/lib` once. The server listens on loopback only and ends with the process
-that started it, even one that was killed: it reads its stdin, a pipe from here, to the end.
+The jars of `tests/neo4j/pom.xml` go to `.neo4j/lib` once. The server listens on loopback only and ends with the
+process that started it, even one that was killed: it reads its stdin, a pipe from here, to the end.
 """
 
 from __future__ import annotations
@@ -62,8 +62,11 @@ class Server:
         """Deletes every node, edge, constraint and index."""
         with self.driver() as driver, driver.session() as session:
             session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
-            for kind, where in (("CONSTRAINT", ""), ("INDEX", " WHERE type <> 'LOOKUP'")):
-                names = [record["name"] for record in session.run(f"SHOW {kind}S YIELD *{where}")]
+            for kind, shown in (
+                ("CONSTRAINT", "CONSTRAINTS YIELD *"),
+                ("INDEX", "INDEXES YIELD * WHERE type <> 'LOOKUP'"),
+            ):
+                names = [record["name"] for record in session.run(f"SHOW {shown}")]
                 for name in names:
                     session.run(f"DROP {kind} `{name}` IF EXISTS").consume()
 
@@ -116,7 +119,7 @@ def running(home: Path, *, port: int = 0, password: str = "") -> Iterator[Server
             _wait(server, process, log)
             yield server
         finally:
-            assert process.stdin is not None  # noqa: S101
+            assert process.stdin is not None
             process.stdin.close()
             try:
                 process.wait(timeout=60)
@@ -162,7 +165,7 @@ def _accepted(server: Server, password: str) -> bool:
 
 
 def main() -> int:
-    """`make neo4j`: serves on port 7687 (NEO4J_BOLT_PORT) with NEO4J_PASSWORD until Ctrl-C; keeps its data in .neo4j."""
+    """`make neo4j`: serves on port 7687 (NEO4J_BOLT_PORT) with NEO4J_PASSWORD until Ctrl-C; the data stays in .neo4j."""
     port = int(os.environ.get("NEO4J_BOLT_PORT", "7687"))
     password = os.environ.get("NEO4J_PASSWORD", "")
     if len(password) < 8:

@@ -1,8 +1,8 @@
 """The embedded store: one Ladybug file, which many processes may read and none writes while it is read.
 
 A writer makes the next generation: a copy of the file with the changes in it (`next_generation`). Rows are written by
-COPY, 0.4 to 0.9 million a second, wherever they are new; a property is SET where a node is known, and an edge table is
-rewritten as a whole only where more than about one in a hundred of its edges change.
+COPY, 0.4 to 0.9 million a second, wherever they are new; a property is SET where a node is known, and an edge table
+is rewritten as a whole only where more than about one in a hundred of its edges change.
 """
 
 from __future__ import annotations
@@ -369,7 +369,7 @@ def _merged(stored: pa.Table, found: pa.Table, table: EdgeTable, named: list[str
         for name in schema_of(table).names
     )
     with _arrow(s=stored, found=found) as con:
-        whole = con.execute(
+        whole = con.sql(
             f"SELECT {listed} FROM s LEFT JOIN (SELECT *, true AS hit FROM found) f USING ({using})"
         ).to_arrow_table()
     return whole.cast(schema_of(table))

@@ -1,0 +1,35 @@
+"""What all tests share: one real Neo4j server for the session, an empty database for each test that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from .neo4j_server import Server, ServerError, running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # One server, so all that use it run in one worker.
+    for item in items:
+        if item.get_closest_marker("neo4j"):
+            item.add_marker(pytest.mark.xdist_group("neo4j"))
+
+
+@pytest.fixture(scope="session")
+def _neo4j_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    try:
+        with running(tmp_path_factory.mktemp("neo4j")) as server:
+            yield server
+    except ServerError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"Neo4j {error}")
+
+
+@pytest.fixture
+def neo4j_server(_neo4j_running: Server) -> Server:
+    """A server whose database is empty. A test that uses it carries the mark `neo4j`."""
+    _neo4j_running.empty()
+    return _neo4j_running
