@@ -17,6 +17,8 @@ from ringwatch.data.world import AT_SIGNUP, FIELDS, IN_WINDOW, TAKEN_OVER, World
 HOUR_US = 3_600_000_000
 SECOND_US = 1_000_000
 CAMPAIGNS = 5
+ANY = 1 << 20
+"""An ordinal that no count of uses reaches: the use is drawn by weight."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,16 @@ def _sessions(
     first = np.cumsum(counts) - counts
     ordinal = np.arange(len(account)) - np.repeat(first, counts)
     start = _hostile_times(world, account, rng) if hostile else _times(world, account, rng)
+    start = np.where(_tries(world, account, ordinal, rng, hostile=hostile), _soon(world, account, rng), start)
     picked = {}
     for name in ("ip", "device"):
-        at = indexes[name].pick(account, ordinal, rng)
+        # An operation's traces each show; where honest people are seen is left to chance.
+        at = indexes[name].pick(account, ordinal if hostile else np.full(len(account), ANY), rng)
         code = indexes[name].code[at] if len(indexes[name].code) else np.zeros(len(at), dtype=np.int64)
         bare = np.flatnonzero(at < 0)
         if len(bare):  # nothing of the operation's: what the account has itself
             code = code.copy()
-            own = honest[name].pick(account[bare], rng.integers(0, 1 << 20, len(bare)), rng)
+            own = honest[name].pick(account[bare], np.full(len(bare), ANY), rng)
             code[bare] = honest[name].code[own]
         picked[name] = code
     return _Sessions(account, ordinal, hostile, start, picked["ip"], picked["device"])
@@ -105,10 +109,22 @@ def _times(world: World, account: I64, rng: np.random.Generator) -> I64:
     begin = np.maximum(world.created[account], START_US)
     day = begin + (rng.random(len(account)) * np.maximum(END_US - begin, 1)).astype(np.int64)
     hour = ((world.hour[account] + rng.normal(0, 3.2, len(account))) % 24 * HOUR_US).astype(np.int64)
-    time: I64 = day // DAY_US * DAY_US + hour
+    time = day // DAY_US * DAY_US + hour
     late = (time < begin) | (time >= END_US)
-    time[late] = day[late]
-    return time
+    return np.asarray(np.where(late, day, time))
+
+
+def _soon(world: World, account: I64, rng: np.random.Generator) -> I64:
+    """Within hours of the sign-up."""
+    after = (rng.exponential(2.0, len(account)) * HOUR_US).astype(np.int64)
+    return np.asarray(np.minimum(world.created[account] + after, END_US - SECOND_US))
+
+
+def _tries(world: World, account: I64, ordinal: I64, rng: np.random.Generator, *, hostile: bool) -> Bool:
+    """Sessions of the first day, when a new account is tried out, by whomever it was made for."""
+    chance = np.where(ordinal == 0, 0.6, np.where(ordinal < 3, 0.25, 0.0))
+    first = rng.random(len(account)) < chance
+    return first & (world.phase[account] == IN_WINDOW) if hostile else first
 
 
 def _hostile_times(world: World, account: I64, rng: np.random.Generator) -> I64:
@@ -123,8 +139,7 @@ def _hostile_times(world: World, account: I64, rng: np.random.Generator) -> I64:
     )
     together = (phase == IN_WINDOW) & (rng.random(n) < 0.5) & (campaign > begin) & (campaign < END_US)
     time[together] = campaign[together]
-    soon = np.minimum(created + (rng.exponential(2.0, n) * HOUR_US).astype(np.int64), END_US - SECOND_US)
-    time = np.where(phase == AT_SIGNUP, soon, time)
+    time = np.where(phase == AT_SIGNUP, _soon(world, account, rng), time)
     since = world.since[account]
     later = since + (rng.random(n) * np.maximum(END_US - since, 1)).astype(np.int64)
     return np.where(phase == TAKEN_OVER, later, time)
@@ -196,7 +211,7 @@ def _chats(
     count = index.count(account)
     held = (turn == 0) & (ordinal < count)
     held |= (count > 0) & (rng.random(len(at)) < (0.45 if sessions.hostile else 0.10))
-    use = index.pick(account[held], np.where(turn[held] == 0, ordinal[held], 1 << 20), rng)
+    use = index.pick(account[held], np.where(turn[held] == 0, ordinal[held], ANY), rng)
     template[held], changed[held] = index.code[use], index.extra[use]
     # An API call without its prompt: not every product may keep it.
     bare = world.api[account] & ~held & (rng.random(len(at)) < 0.4)
@@ -246,7 +261,7 @@ def _signups(
     n = len(accounts)
     picked = {}
     for name in ("ip", "device"):
-        own = honest[name].code[honest[name].pick(accounts, np.full(n, 1 << 20), rng)]
+        own = honest[name].code[honest[name].pick(accounts, np.full(n, ANY), rng)]
         at = hostile[name].pick(accounts, np.zeros(n, dtype=np.int64), rng)
         made = (at >= 0) & (world.phase[accounts] != TAKEN_OVER)
         picked[name] = np.where(made, hostile[name].code[at], own) if len(hostile[name].code) else own

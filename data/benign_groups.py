@@ -14,6 +14,8 @@ from ringwatch.data.names import DAY_US, END_US, ENTERPRISE, FOLLOW, INVITE, MES
 from ringwatch.data.prompts import WORDS, new_templates
 from ringwatch.data.world import World, signup_times
 
+SMALLEST = 3
+
 
 def plant_benign(world: World) -> dict[str, int]:
     """Plants every kind in proportion to the population; gives how many of each there are."""
@@ -35,6 +37,8 @@ def plant_benign(world: World) -> dict[str, int]:
 def _repeat(world: World, rate: float, plant: Callable[[World, int], None]) -> int:
     count = max(1, round(world.accounts * rate))
     for number in range(count):
+        if world.left < SMALLEST:
+            return number
         plant(world, number)
     return count
 
@@ -43,7 +47,7 @@ def _some(world: World, low: int, high: int) -> I64:
     """Members of a group of a size between the two, no group with more than a fifteenth of everybody."""
     top = max(3, world.accounts // 15)
     size = int(np.exp(world.rng.uniform(np.log(low), np.log(high))))
-    return world.take(min(size, top))
+    return world.take(max(SMALLEST, min(size, top)))
 
 
 def _name(world: World) -> str:
@@ -182,7 +186,7 @@ def red_team(world: World, _number: int) -> None:
     exit_ = world.servers(1)[0]
     world.honest.uses["ip"].add(members, exit_, weight=8.0)
     _prompts(world, members, 6, 3, 0.15)
-    world.honest.harm[members] = rng.uniform(0.25, 0.6, len(members))
+    world.honest.harm[members] = rng.uniform(0.2, 0.5, len(members))
     world.entities.append(("ip", int(exit_), "company", "safety testing partner"))
 
 
@@ -195,8 +199,8 @@ def researchers(world: World) -> None:
 def viral(world: World) -> None:
     """Prompts that went round: up to one account in twelve sends one, most of them word for word."""
     rng = world.rng
-    for template in new_templates(4 + world.accounts // 2500, rng):
-        reach = np.exp(rng.uniform(np.log(0.003), np.log(0.08)))
+    for template in new_templates(min(6 + world.accounts // 5000, 40), rng):
+        reach = np.exp(rng.uniform(np.log(0.002), np.log(0.08)))
         senders = np.flatnonzero(rng.random(world.accounts) < reach)
         world.honest.uses["prompt"].add(senders, template, extra=float(rng.choice([0.0, 0.02, 0.06])))
 
@@ -204,7 +208,7 @@ def viral(world: World) -> None:
 def relations(world: World) -> None:
     """Referrals by friends and by a few creators with an audience; follows, messages, transfers between strangers."""
     rng, n = world.rng, world.accounts
-    invited = np.flatnonzero(rng.random(n) < 0.035)
+    invited = np.flatnonzero(rng.random(n) < 0.04)
     by = rng.integers(0, n, len(invited))
     creators = rng.integers(0, n, max(2, n // 3000))
     loud = rng.random(len(invited)) < 0.4
@@ -212,7 +216,7 @@ def relations(world: World) -> None:
     known = by != invited
     by, invited = by[known], invited[known]
     world.relate(by, invited, REFERRAL, np.maximum(world.created[by], world.created[invited]))
-    for kind, share in ((FOLLOW, 0.015), (MESSAGE, 0.01), (TRANSFER, 0.003)):
+    for kind, share in ((FOLLOW, 0.02), (MESSAGE, 0.015), (TRANSFER, 0.005)):
         src = np.flatnonzero(rng.random(n) < share)
         dst = rng.integers(0, n, len(src))
         src, dst = src[src != dst], dst[src != dst]

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from ringwatch.data.draws import I64, Arrow
-from ringwatch.data.names import DAY_US, END_US, ENTERPRISE, FREE, PRO, REFERRAL, TEAM
+from ringwatch.data.names import DAY_US, END_US, ENTERPRISE, FREE, PRO, PROVIDER_TEXT, REFERRAL, TEAM
 from ringwatch.data.plant import Operation
 from ringwatch.data.prompts import WORDS, new_templates
 from ringwatch.data.scenarios import Tactics
 from ringwatch.data.world import AT_SIGNUP, TAKEN_OVER, World, signup_times
 
 SMALLEST = 4
+PROVIDERS_KEPT = 13  # the rest of the list gives mailboxes to throw away
 
 
 def _templates(world: World) -> Callable[[int], I64]:
@@ -33,14 +34,14 @@ def shared_cards(op: Operation) -> None:
 def proxies(op: Operation) -> None:
     """Residential proxies, each met by a few members, and a few spoofed devices."""
     t, n = op.tactics, op.size
-    op.share("ip", _homes(op.world), n * 1.2, 3, rotation=t.ip_rotation)
+    op.share("ip", _homes(op.world), n * 1.2, 4, rotation=t.ip_rotation)
     op.share("device", op.world.new, n / 6 + 1, 1, rotation=t.device_rotation)
     op.share("device", op.world.new, n / 8 + 1, 1, rotation=t.device_rotation)
 
 
 def prompt_farm(op: Operation) -> None:
     """Templates that every copy changes a little, and no shared infrastructure at all."""
-    op.share("prompt", _templates(op.world), 3, 3, extra=op.tactics.paraphrase)
+    op.share("prompt", _templates(op.world), 4, 4, extra=op.tactics.paraphrase)
 
 
 def tool_chain(op: Operation) -> None:
@@ -53,12 +54,13 @@ def tool_chain(op: Operation) -> None:
 
 
 def slow_chain(op: Operation) -> None:
-    """Each account shares an address and a device with the next one only, and signs up weeks after it."""
+    """Each account shares an address, a device and a card with the next one only, and signs up days after it."""
     n = op.size
     position = np.concatenate([np.arange(n - 1), np.arange(1, n)])
     value = np.concatenate([np.arange(n - 1), np.arange(n - 1)])
     op.use("ip", position, value, _homes(op.world))
     op.use("device", position, value, op.world.new)
+    op.use("payment", position, value, op.world.new)
     world = op.world
     step = np.cumsum(world.rng.gamma(2.0, 2.0 + op.tactics.signup_days / 8, n)) * DAY_US
     last = END_US - 6 * DAY_US
@@ -105,6 +107,8 @@ def resale(op: Operation) -> None:
     world, n, t = op.world, op.size, op.tactics
     op.share("device", world.new, n / 7 + 1, 1, rotation=t.device_rotation)
     op.share("ip", world.servers, n / 5 + 1, 2, rotation=t.ip_rotation)
+    op.share("phone", world.new, n / 3, 1)
+    world.country[op.members] = world.country[op.members[0]]  # of the SIM cards
     _mail_base(op, share=0.8)
     world.phase[op.members] = AT_SIGNUP
 
@@ -169,7 +173,7 @@ def _settle(op: Operation, harm: float) -> None:
     """What all kinds have in common: a burst of sign-ups, working hours, a plan, harm of one sort."""
     world, members, rng, t = op.world, op.members, op.world.rng, op.tactics
     n = len(members)
-    sessions = 2 + rng.poisson(rng.gamma(2.0, 2.0, n))
+    sessions = 1 + rng.poisson(rng.gamma(2.0, 1.5, n))
     world.hostile.sessions[members] = sessions
     world.hostile.harm[members] = np.clip(rng.normal(harm, 0.12, n), 0.02, 0.95)
     world.harm_kind[members] = rng.integers(0, 10)
@@ -185,6 +189,9 @@ def _settle(op: Operation, harm: float) -> None:
     world.created[members] = np.minimum(
         start + (rng.beta(1.2, 1.2, n) * spread * DAY_US).astype(np.int64), END_US - 3 * DAY_US
     )
+    if rng.random() < 0.2:
+        thrown = members[rng.random(n) < 0.6]
+        world.mail["domain"][thrown] = rng.integers(PROVIDERS_KEPT, len(PROVIDER_TEXT), len(thrown))
     own = rng.random(n) < 0.2
     world.card[members] = np.where(own, world.card[members], -1)
     world.plan[members] = np.where(world.card[members] >= 0, world.plan[members], FREE)

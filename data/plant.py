@@ -79,7 +79,10 @@ class Operation:
         top = int(value.max()) + 1
         made = codes(top)
         made = made[np.arange(top) % len(made)]
-        self.world.hostile.uses[name].add(self.members[both[:, 0]], made[both[:, 1]], extra=extra)
+        if name == "phone":  # of the account, not of what it does
+            self.world.phone[self.members[both[:, 0]]] = made[both[:, 1]]
+        else:
+            self.world.hostile.uses[name].add(self.members[both[:, 0]], made[both[:, 1]], extra=extra)
         self._record(both[:, 0], both[:, 1])
 
     def link(self, src: I64, dst: I64, relation: int, when: I64) -> None:

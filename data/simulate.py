@@ -13,7 +13,7 @@ from ringwatch.data.activity import draw_events, freeze
 from ringwatch.data.benign_groups import plant_benign
 from ringwatch.data.draws import hex_text
 from ringwatch.data.names import DAY_US, END_US
-from ringwatch.data.operations import operations_table, plant_operations
+from ringwatch.data.operations import SMALLEST, operations_table, plant_operations
 from ringwatch.data.scenarios import PRESETS, Scenario
 from ringwatch.data.world import World, close, populate
 from ringwatch.data.writer import TIME, DropWriter, account_ids, account_rows, entity_rows, event_rows, relation_rows
@@ -59,7 +59,8 @@ def simulate(
 ) -> SimulationReport:
     """Writes a drop into `output` (made if need be) and its truth into `output/truth`; same seed, same bytes.
 
-    `accounts` and `prevalence` (share of accounts in operations) take the place of the scenario's own.
+    `accounts` and `prevalence` (share of accounts in operations; there is always one operation) take the place of the
+    scenario's own.
 
     Raises:
         UsageError: no such scenario, too few accounts, a prevalence out of range, a folder that is not empty.
@@ -70,7 +71,8 @@ def simulate(
     with watch.stage("populate"):
         world = populate(preset.accounts, seed)
     with watch.stage("plant"):
-        operations = plant_operations(world, preset.tactics, round(preset.accounts * preset.prevalence))
+        members = max(SMALLEST, round(preset.accounts * preset.prevalence))
+        operations = plant_operations(world, preset.tactics, members)
         planted = plant_benign(world)
         close(world)
         honest, hostile = freeze(world)
