@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ringwatch.graphs.schema import EDGES, NODES
+from ringwatch.graphs.schema import EDGES, NODES, TABLES
 from ringwatch.graphs.store.base import GraphStore
 from ringwatch.graphs.store.frames import schema_of
 
@@ -23,7 +23,7 @@ def graph_digest(store: GraphStore) -> str:
     """
     whole = hashlib.sha256()
     counts = store.counts()
-    for name, table in (*NODES.items(), *EDGES.items()):
+    for name, table in TABLES.items():
         if table.evidence and counts[name]:
             frame = store.nodes(name) if name in NODES else store.edges(name)
             left_out = NODES[name].inferred if name in NODES else ()

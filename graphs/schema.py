@@ -132,6 +132,9 @@ EDGES: dict[str, EdgeTable] = {
     )
 }
 
+TABLES: dict[str, NodeTable | EdgeTable] = {**NODES, **EDGES}
+"""All of them; no label is called as an edge type is."""
+
 ENTITY_NODES: dict[str, tuple[str, str]] = {
     "ip": ("Ip", "USED_IP"),
     "device": ("Device", "USED_DEVICE"),

@@ -20,20 +20,25 @@ from ringwatch.graphs.store.base import GraphStore, Result
 
 MAX_CHARACTERS = 100_000
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _CLAUSES = frozenset({"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN"})
-_KEYWORDS = _CLAUSES | frozenset(
+_KEYWORDS = _CLAUSES | _words(
     """ACYCLIC ALL AND ANY AS ASC ASCENDING BY CASE CONTAINS DESC DESCENDING DISTINCT ELSE END ENDS FALSE IN IS LIMIT
-    NOT NULL OFFSET OR ORDER SHORTEST SKIP STARTS THEN TRAIL TRUE UNION WHEN WHERE XOR""".split()
+    NOT NULL OFFSET OR ORDER SHORTEST SKIP STARTS THEN TRAIL TRUE UNION WHEN WHERE XOR"""
 )
 _ENDS_OPERAND = frozenset({"ASC", "ASCENDING", "DESC", "DESCENDING", "END", "FALSE", "NULL", "TRUE"})
-_WRITING = frozenset(
+_WRITING = _words(
     """ALTER ATTACH BEGIN CALL CHECKPOINT COMMENT COMMIT COPY CREATE DELETE DENY DETACH DROP EXPLAIN EXPORT FOREACH
     GRANT IMPORT INSERT INSTALL LOAD MERGE PROFILE REMOVE RENAME REVOKE ROLLBACK SET SHOW START STOP TERMINATE
-    UNINSTALL UPDATE USE YIELD""".split()
+    UNINSTALL UPDATE USE YIELD"""
 )
 """Named only so that the refusal can say the word: what is in no list here is refused as well."""
 
-_FUNCTIONS = frozenset(
+_FUNCTIONS = _words(
     """abs acos all allshortestpaths any array_contains asin atan avg cast ceil ceiling char_length coalesce collect
     contains cos count date date_part date_trunc datetime degrees duration e element_id elementid endnode ends_with
     epoch_ms exists exp floor greatest haslabel head id interval isempty keys label labels last least left length
@@ -42,7 +47,7 @@ _FUNCTIONS = frozenset(
     percentilecont percentiledisc properties radians range reduce rels relationships replace reverse right round rtrim
     shortestpath sign sin single size split sqrt starts_with startnode stdev stdevp string_split substring suffix sum
     tail tan timestamp to_epoch_ms toboolean tofloat tofloatornull tointeger tointegerornull tolower tostring
-    tostringornull toupper trim type typeof upper valuetype""".split()
+    tostringornull toupper trim type typeof upper valuetype"""
 )
 _NAMESPACES = frozenset({"date", "datetime", "duration", "localdatetime", "point"})
 
@@ -96,7 +101,7 @@ def check(cypher: str) -> None:
         if token.text == "(":
             _check_call(tokens, at)
         elif token.kind == "word" and not _is_name(tokens, at):
-            _check_word(token, before, after)
+            _check_word(token, after)
         elif token.kind in _OPERANDS and _ends_operand(before, tokens, at - 1):
             raise _refused(f"'{before.text}' is no clause that it knows")
     _check_starts(tokens)
@@ -151,7 +156,7 @@ def _ends_operand(token: _Token, tokens: list[_Token], at: int) -> bool:
     )
 
 
-def _check_word(token: _Token, before: _Token, after: _Token) -> None:
+def _check_word(token: _Token, after: _Token) -> None:
     if token.word in _WRITING:
         raise _refused(
             f"{token.word} is no reading clause",

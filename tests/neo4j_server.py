@@ -165,7 +165,7 @@ def _accepted(server: Server, password: str) -> bool:
 
 
 def main() -> int:
-    """`make neo4j`: serves on port 7687 (NEO4J_BOLT_PORT) with NEO4J_PASSWORD until Ctrl-C; the data stays in .neo4j."""
+    """`make neo4j`: serves on port 7687 (NEO4J_BOLT_PORT), with NEO4J_PASSWORD, until Ctrl-C. Keeps its data."""
     port = int(os.environ.get("NEO4J_BOLT_PORT", "7687"))
     password = os.environ.get("NEO4J_PASSWORD", "")
     if len(password) < 8:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ringwatch.errors import PolicyError, RingwatchError, UnavailableError, UsageError
-from ringwatch.graphs.schema import EDGES, NODES, EdgeTable, NodeTable
+from ringwatch.graphs.schema import EDGES, NODES, TABLES, EdgeTable, NodeTable
 from ringwatch.graphs.store.base import Applied, Changes, Result
 from ringwatch.graphs.store.frames import conforming, keys, schema_of
 from ringwatch.graphs.store.migrations import EMBEDDED_TYPES, META, create_edges, create_nodes, pending
@@ -38,8 +38,6 @@ _CHUNK = 1_000_000
 _FEW = 500
 _FICLONE = 0x40049409
 """ioctl of Linux: the new file shares the old one's blocks until either is written."""
-
-Indices = npt.NDArray[np.int64]
 
 
 class EmbeddedStore:
@@ -207,15 +205,18 @@ class EmbeddedStore:
             listed = ", ".join(f"`{column}`" for column in columns)
             self._run(f"COPY `{name}`{f'({listed})' if listed else ''} FROM $frame", {"frame": frame})
 
-    def _offsets(self, table: NodeTable, wanted: pa.ChunkedArray) -> Indices:
+    def _offsets(self, table: NodeTable, wanted: pa.ChunkedArray[Any]) -> npt.NDArray[np.int64]:
         """Where the nodes with these keys are; −1 for one that is not stored."""
-        distinct = pa.table({"key": pc.unique(wanted)})
+        distinct = pa.table([pc.unique(wanted)], names=["key"])
         found = self._run(
             f"LOAD FROM $frame MATCH (n:`{table.label}` {{`{table.key}`: key}}) RETURN key, offset(id(n)) AS at",
             {"frame": distinct},
         )
-        index = pc.index_in(wanted, found.column("key").combine_chunks())
-        return pc.fill_null(found.column("at").combine_chunks().take(index.combine_chunks()), -1).to_numpy()
+        # A last place for what is not found.
+        at: npt.NDArray[np.int64] = np.append(found.column("at").to_numpy(), -1).astype(np.int64)
+        index: Any = pc.index_in(wanted, found.column("key"))
+        places: npt.NDArray[np.int64] = at[index.fill_null(len(at) - 1).to_numpy()]
+        return places
 
     def _known(self, table: EdgeTable, frame: pa.Table) -> npt.NDArray[np.bool_]:
         """Which rows of a frame are stored edges."""
@@ -224,14 +225,13 @@ class EmbeddedStore:
             f"MATCH (a:`{table.src}`)-[e:`{table.type}`]->(b:`{table.dst}`) "
             f"RETURN offset(id(a)) AS a, offset(id(b)) AS b{more}"
         )
-        wanted = pa.table(
-            {
-                "row": np.arange(len(frame)),
-                "a": self._offsets(NODES[table.src], frame.column("src")),
-                "b": self._offsets(NODES[table.dst], frame.column("dst")),
-                **{key: frame.column(key) for key in table.key},
-            }
-        )
+        places: list[Any] = [
+            np.arange(len(frame)),
+            self._offsets(NODES[table.src], frame.column("src")),
+            self._offsets(NODES[table.dst], frame.column("dst")),
+            *(frame.column(key) for key in table.key),
+        ]
+        wanted = pa.table(places, names=["row", "a", "b", *table.key])
         using = ", ".join(f'"{name}"' for name in ("a", "b", *table.key))
         known = np.zeros(len(frame), dtype=bool)
         with _arrow(stored=stored, wanted=wanted) as con:
@@ -261,7 +261,7 @@ class EmbeddedStore:
         columns = [*ends, *(found.column(name) for name in table.columns)]
         return pa.table(columns, names=["src", "dst", *table.columns]).cast(schema_of(table))
 
-    def _keys_at(self, table: NodeTable, places: pa.ChunkedArray) -> pa.ChunkedArray:
+    def _keys_at(self, table: NodeTable, places: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
         if not len(places):
             return pa.chunked_array([], pa.string())
         found = self._run(f"MATCH (n:`{table.label}`) RETURN offset(id(n)) AS at, n.`{table.key}` AS key")
@@ -273,8 +273,8 @@ class EmbeddedStore:
     def counts(self) -> dict[str, int]:
         """Rows by node label and edge type, those of 0 included."""
         if not self.applied().schema_version:
-            return dict.fromkeys((*NODES, *EDGES), 0)
-        return {name: self._count(table) for name, table in (*NODES.items(), *EDGES.items())}
+            return dict.fromkeys(TABLES, 0)
+        return {name: self._count(table) for name, table in TABLES.items()}
 
     def _count(self, table: NodeTable | EdgeTable) -> int:
         pattern = (
@@ -311,11 +311,13 @@ class EmbeddedStore:
     def _run(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         try:
             given = {key: _bare(value) for key, value in (parameters or {}).items()}
-            return self._connection.execute(statement, given).get_as_arrow(_CHUNK)
+            result: Any = self._connection.execute(statement, given)
+            table: pa.Table = result.get_as_arrow(_CHUNK)
         except RuntimeError as error:
             raise RingwatchError(
                 f"The embedded graph refused a statement: {_sentence(error)}", hint=" ".join(statement.split())[:200]
             ) from error
+        return table
 
 
 def next_generation(old: Path | None, new: Path, changes: Changes, applied: Applied) -> None:
@@ -369,7 +371,7 @@ def _merged(stored: pa.Table, found: pa.Table, table: EdgeTable, named: list[str
         for name in schema_of(table).names
     )
     with _arrow(s=stored, found=found) as con:
-        whole = con.sql(
+        whole: pa.Table = con.sql(
             f"SELECT {listed} FROM s LEFT JOIN (SELECT *, true AS hit FROM found) f USING ({using})"
         ).to_arrow_table()
     return whole.cast(schema_of(table))
