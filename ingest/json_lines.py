@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 from ringwatch.config import Limits
 from ringwatch.errors import DataError
 from ringwatch.ingest.contract import Table
-from ringwatch.ingest.csv_lines import decode
 from ringwatch.ingest.log import literal, quoted
 from ringwatch.ingest.readers import FEATURE, Chunk, Malformed, check_names, check_required
 from ringwatch.ingest.sources import SourceFile
-from ringwatch.ingest.streams import TextStream
+from ringwatch.ingest.streams import BAD_BYTE, TextStream, unmarked
 
 _BLOCK = 16 << 20
 _LINES = 100_000
 _kernels: Any = pc
-_OBJECT = "json_valid(content) AND json_type(content) = 'OBJECT'"
+# Not with AND, whose sides may be turned round: a type is asked only of what is JSON.
+_OBJECT = "CASE WHEN json_valid(content) THEN json_type(content) = 'OBJECT' ELSE false END"
 
 
 def read_jsonl(con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, limits: Limits) -> Iterator[Chunk]:
@@ -76,15 +76,15 @@ def _taken_apart(names: list[str]) -> str:
 def _numbered(first: int, chunk: list[bytes], file: SourceFile, limits: Limits) -> tuple[pa.Table, list[Malformed]]:
     """Lines that are not blank with their numbers, and those that are no text."""
     numbers = np.arange(first, first + len(chunk), dtype=np.int64)
-    broken: list[Malformed] = []
-    try:
-        lines: Any = pa.array(chunk, pa.binary()).cast(pa.string())
-    except pa.ArrowInvalid:
-        lines, wrong = decode(pa.array(chunk, pa.binary()))
-        broken = [
-            Malformed(int(numbers[index]), "not_utf8", lines[int(index)].as_py()) for index in np.flatnonzero(wrong)
-        ]
-        numbers, lines = numbers[~wrong], lines.filter(pa.array(~wrong))
+    lines: Any = pa.array(chunk, pa.binary()).cast(pa.string())
+    wrong = _kernels.match_substring(lines, BAD_BYTE)
+    broken = [
+        Malformed(int(numbers[index]), "not_utf8", unmarked(lines[int(index)].as_py()))
+        for index in np.flatnonzero(wrong.to_numpy(zero_copy_only=False))
+    ]
+    if broken:
+        right = _kernels.invert(wrong)
+        numbers, lines = numbers[right.to_numpy(zero_copy_only=False)], lines.filter(right)
     full = _kernels.not_equal(_kernels.utf8_trim_whitespace(lines), "")
     numbers, lines = numbers[full.to_numpy(zero_copy_only=False)], lines.filter(full)
     brackets = _kernels.add(_kernels.count_substring(lines, "{"), _kernels.count_substring(lines, "["))

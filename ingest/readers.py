@@ -114,11 +114,6 @@ def unknown_of(names: list[str], table: Table) -> frozenset[str]:
     return frozenset(name for name in names if name not in known and not FEATURE.match(name))
 
 
-def brief(error: BaseException) -> str:
-    """The first line of a library's message, without its full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-
-
 # -- Parquet ----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -19,11 +20,28 @@ from ringwatch.ingest.sources import SourceFile
 _READ = 1 << 20
 _ZSTD_READ = 1 << 12  # a few bytes of zstd can stand for 128 KiB: small pieces bound what one step makes
 _ZSTD_WINDOW = 1 << 27
+BAD_BYTE = "\ufdd0"
+"""What stands before the two hex digits of a byte that is no UTF-8; a code point that is not for text (Unicode 23.7)."""
+
 _RATIO_FLOOR = 16 << 20  # a small file may be as repetitive as it likes
 
 
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(f"{BAD_BYTE}{byte:02x}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("ringwatch-mark", _mark)
+
+
+def unmarked(text: str) -> str:
+    """Text in which marked bytes are escapes."""
+    return text.replace(BAD_BYTE, "\\x")
+
+
 class TextStream(io.RawIOBase):
-    """The decompressed bytes of a file, in order, read once.
+    """The decompressed text of a file as UTF-8, in order, read once. Bytes that are no text are marked (`BAD_BYTE`).
 
     Notes the physical line numbers of `blank_lines` as it passes them. Every reading method raises `DataError` where
     the file cannot be decompressed, or passes the bounds on size, compression ratio or length of a line.
@@ -54,8 +72,10 @@ class TextStream(io.RawIOBase):
         """At most `size` bytes; all that is left if negative; none at the end."""
         if size < 0:
             return b"".join(self.chunks())
-        if not self._pending:
-            self._pending = next(self._chunks, b"")
+        while not self._pending:  # a piece may be empty: half of a character waits for its other half
+            if (piece := next(self._chunks, None)) is None:
+                return b""
+            self._pending = piece
         piece, self._pending = self._pending[:size], self._pending[size:]
         return piece
 
@@ -81,11 +101,13 @@ class TextStream(io.RawIOBase):
     # -- inside ---------------------------------------------------------------------------------------
 
     def _open(self) -> Iterator[bytes]:
+        decoder = codecs.getincrementaldecoder("utf-8")("ringwatch-mark")
         source = {"": self._plain, "gz": self._gzip, "zst": self._zstd}[self._file.compression]
         try:
             for piece in source():
                 self._check(piece)
-                yield piece
+                yield decoder.decode(piece).encode()
+            yield decoder.decode(b"", final=True).encode()
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             raise DataError(
                 f"{self._file.name} cannot be read: {error}.", hint="Check that the file is whole and not damaged."

@@ -276,7 +276,7 @@ def _reasons(plans: dict[str, Plan], mode: Mode) -> tuple[str, str]:
     case = f"CASE {' '.join(cards + hard)} END" if cards + hard else "NULL"
     if not lenient or not soft:
         return case, "NULL"
-    return case, f"nullif(list_distinct(list_filter([{', '.join(soft)}], s -> s IS NOT NULL)), [])"
+    return case, f"list_distinct([{', '.join(soft)}])"  # which leaves nulls out
 
 
 def _content(table: Table, plans: dict[str, Plan]) -> tuple[list[tuple[str, str]], list[str]]:

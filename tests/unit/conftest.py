@@ -1,0 +1,107 @@
+"""What several unit tests need: drops ingested into workspaces without the command, and the log they leave."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from drops import encode, write_drop
+
+from ringwatch import ingest
+from ringwatch.config import make_config
+from ringwatch.ingest.contract import TABLE_NAMES
+from ringwatch.metrics import Stopwatch
+from ringwatch.workspace import Workspace
+
+LOGGED = (*TABLE_NAMES, "prompts", "tokens")
+
+
+class Ingester:
+    """Workspaces in a folder, and what goes into them and comes out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._numbers = itertools.count(1)
+
+    def workspace(self, *, keys_from: Workspace | None = None, **settings: object) -> Workspace:
+        """A new workspace; a declared entity type `wallet`, unless `settings` say otherwise."""
+        config = make_config(**{"entity_types": ("wallet",), **settings})
+        return Workspace.create(self.folder / f"workspace{next(self._numbers)}", config, keys_from=keys_from)
+
+    def drop(self, tables: Mapping[str, Sequence[Mapping[str, Any]]], form: str = "csv") -> Path:
+        """A drop of the tables in a new folder."""
+        return write_drop(self.folder / f"drop{next(self._numbers)}", tables, form)
+
+    def file(self, name: str, data: bytes | str | Sequence[Mapping[str, Any]]) -> Path:
+        """A file of the given name in a new folder; rows are encoded as its name says."""
+        folder = self.folder / f"drop{next(self._numbers)}"
+        folder.mkdir()
+        if isinstance(data, str):
+            data = data.encode()
+        elif not isinstance(data, bytes):
+            data = encode(data, name.partition(".")[2])
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    def ingest(self, workspace: Workspace, *drops: Path, mode: ingest.Mode = "discard-row") -> ingest.IngestReport:
+        """Stages and commits a batch; every report must add up."""
+        current = workspace.current()
+        batch = f"batch-{len(current.batches) + 1}"
+        folder = workspace.staging_dir / batch
+        try:
+            report = ingest.stage_batch(
+                workspace, current, drops, mode=mode, folder=folder, batch_id=batch, watch=Stopwatch()
+            )
+        except BaseException:
+            assert list(workspace.staging_dir.iterdir()) == [], "a refused batch leaves nothing"
+            raise
+        assert list(workspace.staging_dir.iterdir()) == [folder]
+        assert report.read == report.stored + report.duplicates + report.quarantined
+        for what in ("read", "stored", "duplicates", "quarantined"):
+            assert sum(table[what] for table in report.tables.values()) == getattr(report, what)
+        folder.rename(workspace.log_dir / batch)
+        workspace.commit(current.with_(batches=(*current.batches, batch)))
+        return report
+
+    def log(self, workspace: Workspace) -> dict[str, list[str]]:
+        """Every row of every table as the log gives it, sorted."""
+        with duckdb.connect() as con:
+            ingest.EventLog(workspace, workspace.current()).attach(con)
+            return {
+                table: sorted(row[0] for row in con.execute(f"SELECT to_json(t)::VARCHAR FROM {table} t").fetchall())
+                for table in LOGGED
+            }
+
+    def rows(self, workspace: Workspace, table: str) -> list[dict[str, Any]]:
+        """The rows of one table of the log."""
+        return [json.loads(row) for row in self.log(workspace)[table]]
+
+    def reasons(self, workspace: Workspace) -> dict[str, int]:
+        """Reasons of all that is in quarantine."""
+        total: dict[str, int] = {}
+        for batch in ingest.list_quarantine(workspace, workspace.current()):
+            for reason, rows in batch.reasons.items():
+                total[reason] = total.get(reason, 0) + rows
+        return total
+
+
+@pytest.fixture
+def ingester(tmp_path: Path) -> Ingester:
+    return Ingester(tmp_path)
+
+
+@pytest.fixture
+def event() -> Callable[..., dict[str, Any]]:
+    """Makes a good event with other columns."""
+
+    def make(number: int = 1, **columns: Any) -> dict[str, Any]:
+        return {
+            "event_id": f"e{number}", "ts": "2026-03-01T10:00:00Z", "account_id": "a", "kind": "chat", **columns,
+        }  # fmt: skip
+
+    return make
