@@ -6,6 +6,6 @@ Beside it lies `sample/hop`, a slice of a real network with attributed groups.
 from __future__ import annotations
 
 from ringwatch.data.scenarios import PRESETS, SCENARIOS, Scenario, Tactics
-from ringwatch.data.simulate import SimulationReport, simulate
+from ringwatch.data.simulation import SimulationReport, simulate
 
 __all__ = ["PRESETS", "SCENARIOS", "Scenario", "SimulationReport", "Tactics", "simulate"]

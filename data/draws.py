@@ -24,7 +24,13 @@ _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dty
 def mix(values: npt.ArrayLike, key: int) -> U64:
     """SplitMix64's finaliser (Steele and others 2014) under a key: a bijection of 64-bit integers."""
     start = np.asarray(values).astype(np.int64, copy=False).view(np.uint64)
-    mixed = (start ^ np.uint64(key & 0xFFFFFFFFFFFFFFFF)) * _GAMMA + _GAMMA
+    # A small key would only permute small values: it is spread over all bits first.
+    spread = _finalise(np.array([key & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))[0]
+    return _finalise(start ^ spread)
+
+
+def _finalise(values: U64) -> U64:
+    mixed = values * _GAMMA + _GAMMA
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _M1
     mixed = (mixed ^ (mixed >> np.uint64(27))) * _M2
     return mixed ^ (mixed >> np.uint64(31))

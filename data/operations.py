@@ -130,7 +130,7 @@ def stolen(op: Operation) -> None:
     world.phase[op.members] = TAKEN_OVER
 
 
-#: Kind → what plants it, its sizes (smallest, median, largest), the share of its events that do harm.
+#: Kind → what plants it, its sizes (smallest, median, largest), the range of the share of its events that do harm.
 KINDS: dict[str, tuple[Callable[[Operation], None], tuple[int, int, int], tuple[float, float]]] = {
     "shared_cards": (shared_cards, (5, 16, 70), (0.25, 0.55)),
     "proxies": (proxies, (6, 18, 80), (0.25, 0.60)),
@@ -140,7 +140,7 @@ KINDS: dict[str, tuple[Callable[[Operation], None], tuple[int, int, int], tuple[
     "slow_chain": (slow_chain, (5, 10, 24), (0.25, 0.50)),
     "organization": (organization, (6, 14, 40), (0.25, 0.55)),
     "resale": (resale, (8, 20, 90), (0.15, 0.40)),
-    "scraping": (scraping, (10, 36, 400), (0.20, 0.45)),
+    "scraping": (scraping, (10, 36, 3000), (0.20, 0.45)),
     "stolen": (stolen, (5, 12, 40), (0.30, 0.60)),
 }
 
@@ -155,7 +155,8 @@ def plant_operations(world: World, tactics: Tactics, members: int) -> list[Opera
         number = len(done)
         kind = names[number % len(names)]
         plant, (low, median, high), harm = KINDS[kind]
-        size = int(np.clip(rng.lognormal(np.log(median), 0.5), low, high))
+        spread = 0.8 if high > 1000 else 0.5
+        size = int(np.clip(rng.lognormal(np.log(median), spread), low, high))
         size = min(size, left, max(SMALLEST, members // 4))
         if left - size < SMALLEST:
             size = left

@@ -180,8 +180,8 @@ def _connect(world: World) -> None:
     uses = world.honest.uses["ip"]
     moved = np.flatnonzero((rng.random(n) < 0.25) & ~six)  # the provider gives another address of its network
     uses.add(moved, world.hosts(network[moved], rng.integers(1, 255, len(moved))), weight=2.0)
-    _crowd(world, "cgnat", share=0.55, per_address=120, uses=3, listed=0.8, weight=1.5, by_country=True)
-    _crowd(world, "vpn", share=0.09, per_address=60, uses=2, listed=0.8, weight=1.0)
+    _crowd(world, "cgnat", share=0.55, per_address=120, uses=3, listed=0.87, weight=1.5, by_country=True)
+    _crowd(world, "vpn", share=0.09, per_address=60, uses=2, listed=0.87, weight=1.0)
     _crowd(world, "", share=0.06, per_address=14, uses=1, listed=0.0, weight=0.6)
 
 
