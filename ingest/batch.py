@@ -23,7 +23,7 @@ from ringwatch.ingest.dictionary import TOKENS, Dictionaries
 from ringwatch.ingest.engine import connect, engine_errors
 from ringwatch.ingest.log import EventLog, literal
 from ringwatch.ingest.quarantine import FILE as QUARANTINE
-from ringwatch.ingest.quarantine import QuarantineWriter
+from ringwatch.ingest.quarantine import QuarantineWriter, without_long_numbers
 from ringwatch.ingest.readers import Chunk, read_chunks
 from ringwatch.ingest.report import FrozenError, IngestReport, Mode
 from ringwatch.ingest.rows import original_rows
@@ -123,6 +123,8 @@ class _Batch:
         with self._watch.stage("dedupe"):
             outcomes = {name: log.finish(self._log) for name, log in self._logs.items()}
             self._conflicts(files, outcomes["events"].conflicts if "events" in outcomes else [])
+            self._raw.close()
+            self._keys.execute(f"SET memory_limit = '{self._config.memory_mb}MiB'")
         with self._watch.stage("write"):
             self._quarantine.seal()
             self._name_entities({name for name, outcome in outcomes.items() if outcome.stored})
@@ -162,7 +164,7 @@ class _Batch:
         self._read[table.name] += chunk.read
         self._unknown |= dict.fromkeys(f"{table.name}.{name}" for name in sorted(chunk.unknown))
         for row in chunk.malformed:
-            self._refuse(table, file, row.line, row.reason, {"text": row.content})
+            self._refuse(table, file, row.line, row.reason, {"text": without_long_numbers(row.content)})
         if not chunk.rows.num_rows:
             return
         self._raw.register("chunk", chunk.rows)
@@ -225,10 +227,8 @@ class _Batch:
             query for name in stored if (query := used_entities(self._tables[name], self._logs[name].path))
         )
         if used:
-            named = (
-                "SELECT DISTINCT ON (entity_type, entity) * FROM tokens"
-                f" SEMI JOIN ({used}) USING (entity_type, entity)"
-            )
+            # All of a row follows from its entity: equal entities are equal rows.
+            named = f"SELECT DISTINCT * FROM tokens SEMI JOIN ({used}) USING (entity_type, entity)"
             path = self._folder / "tokens.parquet"
             self._keys.execute(f"COPY ({named}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
         if "events" in stored:

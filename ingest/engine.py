@@ -15,6 +15,8 @@ from ringwatch.errors import RingwatchError
 def connect(memory_mb: int, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with exact types in Arrow; it spills to the folder `spill`, or not at all."""
     con = duckdb.connect(config={"temp_directory": str(spill) if spill else ""})
+    if spill:
+        con.execute("SET preserve_insertion_order = false")  # which would hold back what is to be written
     con.execute(
         f"SET memory_limit = '{memory_mb}MiB'; SET threads = {os.cpu_count() or 1}; SET TimeZone = 'UTC';"
         " SET arrow_lossless_conversion = true; SET enable_progress_bar = false"

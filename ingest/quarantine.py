@@ -14,14 +14,13 @@ from typing import Any, TextIO
 
 from ringwatch.audit import record
 from ringwatch.errors import UsageError
-from ringwatch.ingest.normalise import is_card
 from ringwatch.ingest.sealed import SealedReader, SealedWriter
 from ringwatch.workspace import Current, Workspace
 
 FILE = "quarantine.bin"
 
 _SEAL_AT = 4 << 20
-_DIGITS = re.compile(r"\d(?:[ .\-]?\d){11,18}")
+_LONG = re.compile(r"\d(?:[ .\-]?\d){11,}")
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,9 @@ class QuarantineWriter(SealedWriter):
             self._held, self._size, self._reasons = [], 0, Counter()
 
 
-def without_cards(text: str) -> str:
-    """Text in which whatever passes for a card number is blotted out."""
-    return _DIGITS.sub(lambda match: "[card]" if is_card(match[0]) else match[0], text)
+def without_long_numbers(text: str) -> str:
+    """Text in which every number that is long enough for a card's is blotted out."""
+    return _LONG.sub("[number]", text)
 
 
 def list_quarantine(workspace: Workspace, current: Current) -> list[QuarantineBatch]:

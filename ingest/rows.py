@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ringwatch.ingest.contract import Table
 from ringwatch.ingest.log import literal, quoted
-from ringwatch.ingest.quarantine import without_cards
+from ringwatch.ingest.quarantine import without_long_numbers
 from ringwatch.ingest.readers import OURS
 from ringwatch.ingest.validate import ROW_BITS
 
@@ -48,13 +48,13 @@ def _is_value(value: Any) -> bool:
 
 
 def _without_card(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """The row without the refused value, and without a card number wherever else there is free text."""
+    """The row without the refused value, and without what may be a card number wherever else there is free text."""
     kept = {column.name for column in table.columns if column.kind in _NO_TEXT}
     clean: dict[str, Any] = {}
     for name, value in row.items():
         if name in _CARD_COLUMNS:
             continue
         text = value if isinstance(value, str) else json.dumps(value)
-        blotted = without_cards(text)
+        blotted = without_long_numbers(text)
         clean[name] = value if name in kept or blotted == text else blotted
     return clean

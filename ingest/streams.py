@@ -21,7 +21,7 @@ _READ = 1 << 20
 _ZSTD_READ = 1 << 12  # a few bytes of zstd can stand for 128 KiB: small pieces bound what one step makes
 _ZSTD_WINDOW = 1 << 27
 BAD_BYTE = "\ufdd0"
-"""What stands before the two hex digits of a byte that is no UTF-8; a code point that is not for text (Unicode 23.7)."""
+"""Stands before the two hex digits of a byte that is no UTF-8; a code point that is not for text (Unicode 23.7)."""
 
 _RATIO_FLOOR = 16 << 20  # a small file may be as repetitive as it likes
 

@@ -101,7 +101,8 @@ def _time(column: Column, kind: str, config: Config) -> Plan:
         counted = f"try_cast(floor(try_cast({r} AS HUGEINT) * {_UNIT_MICROSECONDS[config.time_unit]}) AS BIGINT)"
         moment = f"CASE WHEN {bare} THEN {counted} ELSE {moment} END"
     value = f"CASE WHEN {moment} >= {_FIRST_MOMENT} AND {moment} < {_LAST_MOMENT} THEN {moment} END"
-    checks.append((f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_time", column.required))
+    other = f" AND NOT {bare}" if config.time_unit is None else ""
+    checks.append((f"{r} IS NOT NULL{other} AND ({value}) IS NULL", "bad_time", column.required))
     return Plan(raw, value, "{v}", checks)
 
 

@@ -90,6 +90,12 @@ class Ingester:
         return total
 
 
+@pytest.fixture(scope="session")
+def ingester_at() -> type[Ingester]:
+    """For tests that make a folder for every example."""
+    return Ingester
+
+
 @pytest.fixture
 def ingester(tmp_path: Path) -> Ingester:
     return Ingester(tmp_path)

@@ -1,4 +1,4 @@
-"""Every format, plain and packed, gives the same rows; what is damaged, hostile or not a table is refused in one sentence."""
+"""Every format, plain and packed, gives the same rows; what is damaged or too much is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_headers_that_mean_two_things_are_refused(ingester: Any, header: str, sa
 
 def test_nested_values_have_no_place_in_plain_columns(ingester: Any, event: Event) -> None:
     row = event(1, ip=["81.2.3.4"])
-    with pytest.raises(DataError, match="Column 'ip' .* nested"):
+    with pytest.raises(DataError, match=r"Column 'ip' .* nested"):
         ingester.ingest(ingester.workspace(), ingester.file("events.parquet", [row]))
     workspace = ingester.workspace()
     assert ingester.ingest(workspace, ingester.file("events.jsonl", [row])).violations == {"bad_ip": 1}
