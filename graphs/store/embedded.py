@@ -288,7 +288,7 @@ class EmbeddedStore:
         """Runs a read-only query; at most `limit` rows, at most `timeout` seconds.
 
         Raises:
-            PolicyError: it took longer.
+            PolicyError: it took longer, or would write a file that is opened to be read.
             UsageError: it is no statement that Ladybug understands.
         """
         self._connection.set_query_timeout(max(1, int(timeout * 1000)))
@@ -304,6 +304,8 @@ class EmbeddedStore:
                 raise PolicyError(
                     f"The query took longer than {timeout:g} seconds.", hint="Narrow it, or allow it more time."
                 ) from error
+            if "read-only" in str(error):
+                raise PolicyError("The query would write.", hint="Queries only read.") from error
             raise UsageError(f"The query cannot be run: {_sentence(error)}") from error
         finally:
             self._connection.set_query_timeout(0)

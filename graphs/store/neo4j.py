@@ -34,6 +34,7 @@ logging.getLogger("neo4j").addHandler(logging.NullHandler())
 
 _CHUNK = 10_000
 _PAGE = 20_000
+_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _CONNECT_SECONDS = 5.0
 _RETRY_SECONDS = 30.0
 
@@ -52,6 +53,11 @@ class Neo4jStore:
         """
         self._uri, self._workspace_id = uri, workspace_id
         self._writer = secrets.token_hex(8)
+        if uri.partition("://")[0] not in _SCHEMES:
+            raise UnavailableError(
+                f"'{uri}' is no address of a Neo4j server.",
+                hint="Write it like bolt://127.0.0.1:7687 or neo4j+s://HOST.",
+            )
         with self._door():
             self._driver = neo4j.GraphDatabase.driver(
                 uri, auth=(user, password), connection_timeout=_CONNECT_SECONDS,
@@ -358,7 +364,7 @@ def _columns(table: NodeTable | EdgeTable, first: list[str], things: str) -> str
     listed = list(first)
     for name, kind in table.columns.items():
         if kind == "time":
-            listed += [f"[x IN {things} | x.`{name}`.epochSeconds] AS `{name}_s`"]
+            listed += [f"[x IN {things} | x.`{name}`.epochMillis] AS `{name}_m`"]
             listed += [f"[x IN {things} | x.`{name}`.microsecond] AS `{name}_u`"]
         else:
             listed += [f"[x IN {things} | x.`{name}`] AS `{name}`"]
@@ -369,8 +375,10 @@ def _page(table: NodeTable | EdgeTable, row: neo4j.Record) -> pa.Table:
     columns = []
     for field in schema_of(table):
         if field.type == TIME:
-            seconds, micros = (pa.array(row[f"{field.name}_{part}"], pa.int64()) for part in "su")
-            columns.append(pc.add(pc.multiply(seconds, 1_000_000), micros).cast(TIME))
+            # Its epochSeconds are rounded towards 0, wrong before 1970; its epochMillis are not.
+            millis, micros = (pa.array(row[f"{field.name}_{part}"], pa.int64()) for part in "mu")
+            within = pc.subtract(micros, pc.multiply(pc.divide(micros, 1000), 1000))
+            columns.append(pc.add(pc.multiply(millis, 1000), within).cast(TIME))
         else:
             columns.append(pa.array(row[field.name], field.type))
     return pa.table(columns, schema=schema_of(table))
