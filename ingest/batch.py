@@ -1,7 +1,6 @@
 """A drop becomes the files of a batch: read, judged, normalised, tokenised, deduplicated, written; in bounded memory.
 
-Two DuckDB connections share the work. `raw` sees what came in and has no temporary folder: a raw value never reaches
-the disk. `keys` sees hashes and tokens only, and may spill.
+The DuckDB connection that sees what came in has no temporary folder: a raw value never reaches the disk.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ringwatch.ingest.apart import run_apart
 from ringwatch.ingest.contract import TABLE_NAMES, Table, tables
-from ringwatch.ingest.dedupe import Outcome, ParquetParts, TableLog, used_entities
-from ringwatch.ingest.dictionary import TOKENS, Dictionaries
+from ringwatch.ingest.dedupe import Outcome, Parts, settle
+from ringwatch.ingest.dictionary import Dictionaries
 from ringwatch.ingest.engine import connect, engine_errors
-from ringwatch.ingest.log import EventLog, literal
 from ringwatch.ingest.quarantine import FILE as QUARANTINE
 from ringwatch.ingest.quarantine import QuarantineWriter, without_long_numbers
 from ringwatch.ingest.readers import Chunk, read_chunks
@@ -51,15 +50,33 @@ def stage_batch(
 ) -> IngestReport:
     """Writes the files of a batch into `folder`, which it makes: what is new beside the batches of `current`.
 
+    Another process does it: nothing raw comes into the memory of this one.
+
     Raises:
         FrozenError: mode is `freeze` and a row breaks the contract; `folder` is gone again.
         DataError: a file cannot be read, passes a bound, or lacks a required column; `folder` is gone again.
     """
+    report, watch.stages = run_apart(
+        stage_here, workspace, current, sources, mode=mode, folder=folder, batch_id=batch_id, watch=watch
+    )
+    return report
+
+
+def stage_here(
+    workspace: Workspace,
+    current: Current,
+    sources: Sequence[Path],
+    *,
+    mode: Mode,
+    folder: Path,
+    batch_id: str,
+    watch: Stopwatch,
+) -> tuple[IngestReport, dict[str, float]]:
+    """What `stage_batch` does, in this process; with the seconds of the stages."""
     folder.mkdir(parents=True)
-    spill = workspace.staging_dir / f"{folder.name}.spill"
     try:
         with engine_errors(), ExitStack() as opened:
-            batch = _Batch(workspace, current, folder, spill, mode, watch, opened)
+            batch = _Batch(workspace, current, folder, mode, watch, opened)
             report = batch.run(sources, batch_id)
         if not report.stored:
             (folder / VAULT).unlink()
@@ -71,9 +88,7 @@ def stage_batch(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
-    return report
+    return report, watch.stages
 
 
 class _Batch:
@@ -84,35 +99,29 @@ class _Batch:
         workspace: Workspace,
         current: Current,
         folder: Path,
-        spill: Path,
         mode: Mode,
         watch: Stopwatch,
         opened: ExitStack,
     ) -> None:
-        memory = workspace.config.memory_mb
+        memory = workspace.config.memory_mb << 20
+        self._workspace = workspace
+        self._current = current
         self._config = workspace.config
         self._folder = folder
         self._mode: Mode = mode
         self._watch = watch
-        self._log = EventLog(workspace, current)
         self._tables = tables(self._config)
-        self._chunk = min(_LARGEST_CHUNK, (memory << 20) // 8)
+        self._chunk = min(_LARGEST_CHUNK, memory // 8)
         self._salt = derive_key(workspace.secret("signatures"), "contents").hex()
-        self._raw = opened.enter_context(closing(connect(memory * 5 // 8)))
-        self._keys = opened.enter_context(closing(connect(memory * 3 // 8, spill)))
+        self._raw = opened.enter_context(closing(connect(self._config.memory_mb)))
         self._vault = opened.enter_context(VaultWriter(workspace, folder))
         self._quarantine = opened.enter_context(QuarantineWriter(workspace, folder))
-        self._dictionaries = Dictionaries(
-            self._raw, workspace, self._vault, salt=self._salt, budget=(memory << 20) // 5
-        )
-        self._prompts = ParquetParts(folder, "prompts")
-        self._logs: dict[str, TableLog] = {}
+        self._dictionaries = Dictionaries(self._raw, workspace, self._vault, salt=self._salt, budget=memory // 5)
+        self._parts: dict[str, Parts] = {}
         self._read: Counter[str] = Counter()
         self._quarantined: Counter[str] = Counter()
         self._violations: Counter[str] = Counter()
         self._unknown: dict[str, None] = {}
-        tokens = self._keys.from_arrow(TOKENS.empty_table())
-        tokens.create("tokens")
 
     def run(self, sources: Sequence[Path], batch_id: str) -> IngestReport:
         with self._watch.stage("find"):
@@ -121,13 +130,12 @@ class _Batch:
             for chunk in self._chunks(file):
                 self._take(chunk, number, file)
         with self._watch.stage("dedupe"):
-            outcomes = {name: log.finish(self._log) for name, log in self._logs.items()}
-            self._conflicts(files, outcomes["events"].conflicts if "events" in outcomes else [])
-            self._raw.close()
-            self._keys.execute(f"SET memory_limit = '{self._config.memory_mb}MiB'")
-        with self._watch.stage("write"):
-            self._quarantine.seal()
-            self._name_entities({name for name, outcome in outcomes.items() if outcome.stored})
+            for parts in self._parts.values():
+                parts.close()
+            rows = sum(parts.rows for parts in self._parts.values())
+            outcomes = settle(self._workspace, self._current, self._folder, rows)
+        self._conflicts(files, outcomes["events"].conflicts if "events" in outcomes else ())
+        self._quarantine.seal()
         counts = {name: self._counts(name, outcomes.get(name)) for name in TABLE_NAMES if name in self._read}
         total: Counter[str] = Counter()
         for count in counts.values():
@@ -172,13 +180,11 @@ class _Batch:
         types = {name: kind for name, kind, *_ in described}
         with self._watch.stage("tokens"):
             for tokens in self._dictionaries.fill(table, types):
-                self._keys.register("incoming", tokens)
-                self._keys.execute("INSERT INTO tokens SELECT * FROM incoming")
-                self._keys.unregister("incoming")
+                self._add("tokens", tokens)
         with self._watch.stage("prompts"):
             prompts = self._dictionaries.prompts(types)
             if prompts is not None:
-                self._prompts.add(prompts)
+                self._add("prompts", prompts)
         with self._watch.stage("judge"):
             query = staging_query(table, number, types, self._mode, self._config, self._salt)
             staged = self._raw.sql(query).to_arrow_table()
@@ -188,10 +194,16 @@ class _Batch:
             staged = staged.filter(good)
         self._violations.update(staged["soft"].combine_chunks().flatten().to_pylist())
         with self._watch.stage("write"):
-            if table.name not in self._logs:
-                self._logs[table.name] = TableLog(self._keys, self._folder, table)
-            self._logs[table.name].add(staged)
+            if len(staged):
+                self._add(table.name, staged.drop_columns(["rid", "reason", "soft"]))
+            if len(staged) and table.name == "events":
+                self._add("rids", staged.select(["rid"]))
         self._raw.unregister("chunk")
+
+    def _add(self, name: str, rows: pa.Table) -> None:
+        if name not in self._parts:
+            self._parts[name] = Parts(self._folder, name)
+        self._parts[name].add(rows)
 
     # -- what broke the contract --------------------------------------------------------------------------
 
@@ -206,7 +218,7 @@ class _Batch:
         self._quarantined[table.name] += 1
         self._violations[reason] += 1
 
-    def _conflicts(self, files: list[SourceFile], rids: list[int]) -> None:
+    def _conflicts(self, files: list[SourceFile], rids: Sequence[int]) -> None:
         """Fetches the rows of events in conflict, which are known by their `rid`s only, from their files."""
         rows: dict[int, list[int]] = {}
         for rid in rids:
@@ -220,24 +232,6 @@ class _Batch:
                 self._raw.unregister("chunk")
 
     # -- the end ------------------------------------------------------------------------------------------
-
-    def _name_entities(self, stored: set[str]) -> None:
-        """Writes the tokens and the prompts that stored rows refer to."""
-        used = " UNION ALL ".join(
-            query for name in stored if (query := used_entities(self._tables[name], self._logs[name].path))
-        )
-        if used:
-            # All of a row follows from its entity: equal entities are equal rows.
-            named = f"SELECT DISTINCT * FROM tokens SEMI JOIN ({used}) USING (entity_type, entity)"
-            path = self._folder / "tokens.parquet"
-            self._keys.execute(f"COPY ({named}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
-        if "events" in stored:
-            events = literal(str(self._logs["events"].path))
-            sent = f"SELECT DISTINCT prompt FROM read_parquet({events}) WHERE prompt IS NOT NULL"
-            kept = self._keys.execute(f"SELECT count(*) FROM ({sent})").fetchall()[0][0]
-            self._prompts.finish(self._keys, kept, f"prompt IN ({sent})")
-        else:
-            self._prompts.finish(self._keys, 0, "false")
 
     def _counts(self, name: str, outcome: Outcome | None) -> dict[str, int]:
         return {

@@ -1,24 +1,59 @@
-"""The log of one table in a batch: rows are appended as they come, and what is there already is taken out at the end.
+"""What a batch has beside the log: duplicates and conflicts taken out of its staged rows, and the entities named.
 
-Only keys are held to find duplicates – as columns of DuckDB, which may spill them: they are hashes – never rows.
+The staged rows lie in Parquet parts and hold hashes and tokens only. Yet a process that has read raw values must not
+let this work spill: pages that the engine writes out carry what its memory held before. So it is done in memory where
+it fits, and where it does not, by a process of its own that has never seen a raw value.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ringwatch.ingest.contract import Table
+from ringwatch.ingest.apart import run_apart
+from ringwatch.ingest.contract import Table, tables
+from ringwatch.ingest.engine import connect, engine_errors
 from ringwatch.ingest.log import EventLog, literal, quoted
+from ringwatch.workspace import Current, Workspace
 
-_kernels: Any = pc
+_ROW_BYTES = 160
+"""Memory that a staged row, or a token, takes here: its keys, hashed and grouped."""
+
+_COPY = "(FORMAT parquet, COMPRESSION zstd)"
+
+
+class Parts:
+    """Appends Arrow tables to `folder/NAME.partN`; a new part begins where columns differ."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / name
+        self._count = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._schema: pa.Schema | None = None
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Appends rows."""
+        if self._writer is None or rows.schema != self._schema:
+            self.close()
+            part = self._path.with_suffix(f".part{self._count:04}")
+            self._count += 1
+            self._schema = rows.schema
+            self._writer = pq.ParquetWriter(part, rows.schema, compression="zstd", compression_level=1)
+        self._writer.write_table(rows)
+        self.rows += len(rows)
+
+    def close(self) -> None:
+        """Completes the last part."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
 
 @dataclass(frozen=True)
@@ -27,126 +62,129 @@ class Outcome:
 
     stored: int
     duplicates: int
-    conflicts: list[int] = field(default_factory=list)
+    conflicts: tuple[int, ...]
 
 
-class ParquetParts:
-    """Appends Arrow tables to `folder/NAME.parquet`; where columns differ there are parts until `finish`."""
+def settle(workspace: Workspace, current: Current, folder: Path, rows: int) -> dict[str, Outcome]:
+    """Makes the files of the log from the parts in `folder`, which have `rows` rows together; table → outcome.
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / f"{name}.parquet"
-        self.rows = 0
-        self._parts: list[tuple[Path, int]] = []
-        self._writer: pq.ParquetWriter | None = None
-        self._schema: pa.Schema | None = None
-
-    def add(self, rows: pa.Table) -> None:
-        """Appends rows."""
-        if self._writer is None or rows.schema != self._schema:
-            self._close()
-            part = self.path.with_suffix(f".part{len(self._parts)}")
-            self._parts.append((part, self.rows))
-            self._schema = rows.schema
-            self._writer = pq.ParquetWriter(part, rows.schema, compression="zstd", compression_level=1)
-        self._writer.write_table(rows)
-        self.rows += len(rows)
-
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def finish(self, con: duckdb.DuckDBPyConnection, kept: int, where: str) -> None:
-        """Makes the file of the `kept` rows for which the SQL condition `where` (over the columns, and `pos`, the
-        place of a row) holds; of no rows there is no file."""
-        self._close()
-        if kept == self.rows and len(self._parts) == 1:
-            self._parts[0][0].rename(self.path)
-            return
-        if kept:
-            union = " UNION ALL BY NAME ".join(
-                f"SELECT * EXCLUDE (file_row_number), file_row_number + {start} AS pos"
-                f" FROM read_parquet({literal(str(part))}, file_row_number = true)"
-                for part, start in self._parts
-            )
-            con.execute(
-                f"COPY (SELECT * EXCLUDE (pos) FROM ({union}) WHERE {where})"
-                f" TO {literal(str(self.path))} (FORMAT parquet, COMPRESSION zstd)"
-            )
-        for part, _ in self._parts:
-            part.unlink()
+    Raises:
+        RingwatchError: the engine failed.
+    """
+    if rows * _ROW_BYTES < _memory_mb(workspace) << 20:
+        return _settle(workspace, current, folder, None)
+    spill = workspace.staging_dir / f"{folder.name}.spill"
+    try:
+        return run_apart(_settle, workspace, current, folder, spill)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
 
 
-class TableLog:
-    """The rows of a table that break nothing. `con` holds their keys and may spill."""
+def _memory_mb(workspace: Workspace) -> int:
+    return workspace.config.memory_mb // 2  # the other half is still with what has read the rows
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, folder: Path, table: Table) -> None:
-        self._con = con
-        self._table = table
-        self._parts = ParquetParts(folder, table.name)
-        self._keys = f"keys_{table.name}"
-        self._events = table.name == "events"
-        columns = (
-            "event_key UUID, content_key UUID, ts TIMESTAMPTZ, rid BIGINT" if self._events else "content_key UUID"
+
+def _settle(workspace: Workspace, current: Current, folder: Path, spill: Path | None) -> dict[str, Outcome]:
+    log, contract = EventLog(workspace, current), tables(workspace.config)
+    with engine_errors(), closing(connect(_memory_mb(workspace), spill)) as con:
+        outcomes = {
+            name: _deduplicate(con, folder, name, log) for name in contract if (folder / f"{name}.part0000").is_file()
+        }
+        stored = [contract[name] for name, outcome in outcomes.items() if outcome.stored]
+        _name_entities(con, folder, stored)
+    for part in folder.glob("*.part*"):
+        part.unlink()
+    return outcomes
+
+
+def _parts(folder: Path, name: str, columns: str = "*") -> str:
+    """A query of the rows of all parts of a name, with `pos`, their place in them."""
+    queries, start = [], 0
+    for part in sorted(folder.glob(f"{name}.part*")):
+        queries.append(
+            f"SELECT {columns}, file_row_number + {start} AS pos"
+            f" FROM read_parquet({literal(str(part))}, file_row_number = true)"
         )
-        con.execute(f"CREATE TABLE {self._keys} ({columns}, pos BIGINT)")
+        start += pq.read_metadata(part).num_rows
+    return f"({' UNION ALL BY NAME '.join(queries)})"
 
-    @property
-    def path(self) -> Path:
-        return self._parts.path
 
-    def add(self, staged: pa.Table) -> None:
-        """Takes rows of the staging query."""
-        pos = pa.array(np.arange(self._parts.rows, self._parts.rows + len(staged)))
-        keys = staged.select(["event_key", "content_key", "ts", "rid"] if self._events else ["content_key"])
-        self._con.register("incoming", keys.append_column("pos", pos))
-        self._con.execute(f"INSERT INTO {self._keys} BY NAME SELECT * FROM incoming")
-        self._con.unregister("incoming")
-        self._parts.add(staged.drop_columns(["rid", "reason", "soft"]))
-
-    def finish(self, log: EventLog) -> Outcome:
-        """Leaves in the file what is new beside `log`."""
-        self._con.execute(
-            f"CREATE TABLE lost_{self._table.name} AS {self._lost_events(log) if self._events else self._lost(log)}"
+def _deduplicate(con: duckdb.DuckDBPyConnection, folder: Path, name: str, log: EventLog) -> Outcome:
+    events = name == "events"
+    con.execute(f"CREATE TABLE lost AS {_lost_events(folder, log) if events else _lost_rows(folder, name, log)}")
+    conflicts: list[int] = []
+    if events:
+        found = con.execute(
+            f"SELECT rid FROM {_parts(folder, 'rids')} SEMI JOIN (FROM lost WHERE NOT same) USING (pos) ORDER BY rid"
         )
-        lost = f"lost_{self._table.name}"
-        duplicates, conflicts = self._con.execute(
-            f"SELECT count(*) FILTER (same), coalesce(list(rid ORDER BY rid) FILTER (NOT same), []) FROM {lost}"
-        ).fetchall()[0]
-        stored = self._parts.rows - duplicates - len(conflicts)
-        self._parts.finish(self._con, stored, f"pos NOT IN (SELECT pos FROM {lost})")
-        self._con.execute(f"DROP TABLE {self._keys}; DROP TABLE {lost}")
-        return Outcome(stored, duplicates, conflicts)
-
-    def _lost(self, log: EventLog) -> str:
-        """Rows of a table that is identified by all its columns: those stored, and all but one of equal ones."""
-        again = f"SELECT content_key FROM {self._keys} GROUP BY content_key HAVING count(*) > 1"
-        return f"""
-            SELECT pos, 0::BIGINT AS rid, true AS same FROM {self._keys}
-            SEMI JOIN (SELECT content_key FROM {log.relation(self._table.name)}) USING (content_key)
-            UNION
-            SELECT pos, 0, true FROM {self._keys} SEMI JOIN ({again}) USING (content_key)
-            QUALIFY row_number() OVER (PARTITION BY content_key ORDER BY pos) > 1"""
-
-    def _lost_events(self, log: EventLog) -> str:
-        """Events stored before, in this content or another; and within the batch all but the one that stands."""
-        again = f"SELECT event_key FROM {self._keys} GROUP BY event_key HAVING count(*) > 1"
-        return f"""
-            WITH stored AS MATERIALIZED (
-                SELECT event_key, content_key FROM {log.relation("events")}
-                SEMI JOIN {self._keys} USING (event_key)
-            )
-            SELECT pos, rid, k.content_key = s.content_key AS same FROM {self._keys} k JOIN stored s USING (event_key)
-            UNION ALL
-            SELECT pos, rid, content_key = stands FROM (
-                SELECT pos, rid, content_key, first_value(content_key) OVER w AS stands, row_number() OVER w AS place
-                FROM {self._keys} SEMI JOIN ({again}) USING (event_key) ANTI JOIN stored USING (event_key)
-                WINDOW w AS (PARTITION BY event_key ORDER BY ts, content_key, pos)
-            ) WHERE place > 1"""
+        conflicts = [row[0] for row in found.fetchall()]
+    parts = sorted(folder.glob(f"{name}.part*"))
+    [[lost]] = con.execute("SELECT count(*) FROM lost").fetchall()
+    stored = sum(pq.read_metadata(part).num_rows for part in parts) - lost
+    path = folder / f"{name}.parquet"
+    if not lost and len(parts) == 1:
+        parts[0].rename(path)
+    elif stored:
+        kept = f"SELECT * EXCLUDE (pos, file_row_number) FROM {_parts(folder, name)} ANTI JOIN lost USING (pos)"
+        con.execute(f"COPY ({kept}) TO {literal(str(path))} {_COPY}")
+    con.execute("DROP TABLE lost")
+    return Outcome(stored, lost - len(conflicts), tuple(conflicts))
 
 
-def used_entities(table: Table, path: Path) -> str:
-    """A query of the distinct (entity_type, entity) that the file of a table in the log refers to."""
+def _lost_rows(folder: Path, name: str, log: EventLog) -> str:
+    """Rows of a table that is identified by all its columns: those stored, and all but one of equal ones."""
+    keys = _parts(folder, name, "content_key")
+    return f"""
+        WITH keys AS (FROM {keys}),
+        again AS (SELECT content_key FROM keys GROUP BY content_key HAVING count(*) > 1)
+        SELECT pos, true AS same FROM keys
+        SEMI JOIN (SELECT content_key FROM {log.relation(name)}) USING (content_key)
+        UNION
+        SELECT pos, true FROM keys SEMI JOIN again USING (content_key)
+        QUALIFY row_number() OVER (PARTITION BY content_key ORDER BY pos) > 1"""
+
+
+def _lost_events(folder: Path, log: EventLog) -> str:
+    """Events stored before, in this content (`same`) or another; of the others all but the one that stands."""
+    keys = _parts(folder, "events", "event_key, content_key, ts")
+    return f"""
+        WITH keys AS (FROM {keys}),
+        again AS (SELECT event_key FROM keys GROUP BY event_key HAVING count(*) > 1),
+        stored AS MATERIALIZED (
+            SELECT event_key, content_key FROM {log.relation("events")}
+            SEMI JOIN keys USING (event_key)
+        )
+        SELECT pos, k.content_key = s.content_key AS same FROM keys k JOIN stored s USING (event_key)
+        UNION ALL
+        SELECT pos, content_key = stands FROM (
+            SELECT pos, content_key, first_value(content_key) OVER w AS stands, row_number() OVER w AS place
+            FROM keys SEMI JOIN again USING (event_key) ANTI JOIN stored USING (event_key)
+            WINDOW w AS (PARTITION BY event_key ORDER BY ts, content_key, pos)
+        ) WHERE place > 1"""
+
+
+def _name_entities(con: duckdb.DuckDBPyConnection, folder: Path, stored: list[Table]) -> None:
+    """Writes the tokens and the prompts that stored rows refer to."""
+    used = " UNION ALL ".join(query for table in stored if (query := _used(table, folder / f"{table.name}.parquet")))
+    tokens, prompts = folder / "tokens.parquet", folder / "prompts.parquet"
+    if used and (folder / "tokens.part0000").is_file():
+        # All of a row follows from its entity: equal entities are equal rows.
+        rows = f"SELECT DISTINCT * EXCLUDE (pos, file_row_number) FROM {_parts(folder, 'tokens')}"
+        con.execute(f"COPY ({rows} SEMI JOIN ({used}) USING (entity_type, entity)) TO {literal(str(tokens))} {_COPY}")
+    part = folder / "prompts.part0000"
+    if part.is_file() and any(table.name == "events" for table in stored):
+        events = literal(str(folder / "events.parquet"))
+        sent = f"SELECT DISTINCT prompt FROM read_parquet({events}) WHERE prompt IS NOT NULL"
+        [[kept]] = con.execute(f"SELECT count(*) FROM ({sent})").fetchall()
+        if kept == pq.read_metadata(part).num_rows:
+            part.rename(prompts)
+        elif kept:
+            rows = f"SELECT * FROM read_parquet({literal(str(part))}) SEMI JOIN ({sent}) USING (prompt)"
+            con.execute(f"COPY ({rows}) TO {literal(str(prompts))} {_COPY}")
+
+
+def _used(table: Table, path: Path) -> str:
+    """A query of the distinct (entity_type, entity) that the file of a table refers to."""
     source = f"read_parquet({literal(str(path))})"
     parts = [
         f"SELECT DISTINCT {literal(column.entity)} AS entity_type, {quoted(column.log_name)} AS entity FROM {source}"
@@ -154,7 +192,5 @@ def used_entities(table: Table, path: Path) -> str:
         for column in table.columns
         if column.kind == "entity"
     ]
-    parts += [
-        f"SELECT DISTINCT entity_type, entity FROM {source}" for column in table.columns if column.kind == "typed"
-    ]
-    return " UNION ALL ".join(parts)
+    typed = any(column.kind == "typed" for column in table.columns)
+    return " UNION ALL ".join(parts + [f"SELECT DISTINCT entity_type, entity FROM {source}"] * typed)

@@ -59,3 +59,6 @@ class FrozenError(DataError):
             hint="Correct the rows, or ingest with --mode discard-row and look at `ringwatch quarantine list`.",
         )
         self.report = report
+
+    def __reduce__(self) -> tuple[type[FrozenError], tuple[IngestReport]]:
+        return FrozenError, (self.report,)

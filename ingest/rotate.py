@@ -6,7 +6,7 @@ Contents, events, sessions, prompts and tool calls are keyed by the signatures s
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ringwatch.audit import record
 from ringwatch.errors import RingwatchError
+from ringwatch.ingest.apart import run_apart
 from ringwatch.ingest.contract import Table, tables
 from ringwatch.ingest.dictionary import TokenMaker
 from ringwatch.ingest.engine import connect, engine_errors
@@ -38,16 +39,19 @@ class Rotation:
 def rotate_keys(workspace: Workspace, current: Current, folder: Path, *, new_key: str) -> Rotation:
     """Writes every batch of `current` anew into `folder/BATCH`, under the token secret `new_key`, which exists.
 
-    The caller moves the batches into the log and commits them together with `new_key`.
+    The caller moves the batches into the log and commits them together with `new_key`. Another process does the
+    work: nothing raw comes into the memory of this one.
 
     Raises:
         RingwatchError: a vault is damaged, or lacks an original.
     """
     record(workspace.audit_path, "rotate-keys", old=current.token_key, new=new_key)
+    return run_apart(_rotate, workspace, current, folder, new_key)
+
+
+def _rotate(workspace: Workspace, current: Current, folder: Path, new_key: str) -> Rotation:
     maker = TokenMaker(workspace.secret(new_key), workspace.config)
-    spill = workspace.staging_dir / f"{folder.name}.spill"
-    with engine_errors(), closing(connect(workspace.config.memory_mb, spill)) as con, ExitStack() as cleared:
-        cleared.callback(shutil.rmtree, spill, ignore_errors=True)
+    with engine_errors(), closing(connect(workspace.config.memory_mb)) as con:
         con.execute(
             "CREATE TABLE renamed"
             " (entity_type VARCHAR, old BIGINT, old_token VARCHAR, entity BIGINT, token VARCHAR, family BIGINT)"

@@ -1,7 +1,8 @@
-"""The audit log: one JSON line an action, each sealed to the one before by its hash, so that no line changes or goes unseen.
+"""The audit log: one JSON line an action, each chained to the one before by its hash, so that no change goes unseen.
 
-A line's `hash` is SHA-256 over its other fields, the hash of the line before (`previous`) among them (Haber and Stornetta 1991, "How to
-time-stamp a digital document"). Cutting off the newest lines is seen only by someone who has kept a later hash.
+A line's `hash` is SHA-256 over its other fields, the hash of the line before (`previous`) among them (Haber and
+Stornetta 1991, "How to time-stamp a digital document"). Cutting off the newest lines is seen only by someone who has
+kept a later hash.
 """
 
 from __future__ import annotations

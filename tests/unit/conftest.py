@@ -14,6 +14,7 @@ from drops import encode, write_drop
 
 from ringwatch import ingest
 from ringwatch.config import make_config
+from ringwatch.ingest.batch import stage_here
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
@@ -54,7 +55,7 @@ class Ingester:
         batch = f"batch-{len(current.batches) + 1}"
         folder = workspace.staging_dir / batch
         try:
-            report = ingest.stage_batch(
+            report, _ = stage_here(
                 workspace, current, drops, mode=mode, folder=folder, batch_id=batch, watch=Stopwatch()
             )
         except BaseException:

@@ -1,4 +1,4 @@
-"""Whatever a file holds, its rows are stored, duplicates or quarantined, or one sentence says why it cannot be read."""
+"""Whatever a file holds, its rows are stored, duplicates or quarantined, or one sentence says why not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ringwatch import ingest
 from ringwatch.config import make_config
 from ringwatch.errors import DataError
+from ringwatch.ingest.batch import stage_here
 from ringwatch.ingest.contract import tables
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
@@ -46,7 +47,7 @@ def _goes_in(workspace: Workspace, name: str, data: bytes, mode: ingest.Mode) ->
         (Path(folder) / name).write_bytes(data)
         staged = workspace.staging_dir / "batch"
         try:
-            report = ingest.stage_batch(
+            report, _ = stage_here(
                 workspace,
                 workspace.current(),
                 [Path(folder)],

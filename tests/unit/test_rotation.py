@@ -1,0 +1,92 @@
+"""After a rotation the log is what a fresh ingest under the new keys would have made."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+from drops import make_tables
+
+from ringwatch import audit
+from ringwatch.errors import RingwatchError
+from ringwatch.ingest import reveal, rotate_keys
+
+
+def _rotate(workspace: Any, new_key: str) -> None:
+    """Rotates and commits as the pipeline does."""
+    workspace.new_secret(new_key)
+    current = workspace.current()
+    folder = workspace.staging_dir / "rotation"
+    assert rotate_keys(workspace, current, folder, new_key=new_key).batches == current.batches
+    assert [path.name for path in workspace.staging_dir.iterdir()] == ["rotation"]
+    for batch in current.batches:
+        shutil.rmtree(workspace.log_dir / batch)
+        (folder / batch).rename(workspace.log_dir / batch)
+    folder.rmdir()
+    workspace.commit(current.with_(token_key=new_key))
+
+
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    tables = make_tables(3, loners=10)
+    tables["accounts"][0] |= {"email": "a.b+1@gmail.com", "phone": "+31612345678"}
+    for row in tables["accounts"][1:]:
+        row["phone"] = None
+    tables["accounts"][1] |= {"email": "ab@gmail.com"}
+    tables["events"][0] |= {"user_agent": "curl/8"}
+    for row in tables["events"][1:]:
+        row["user_agent"] = None
+    tables["links"] = [
+        {"account_id": "a", "entity_type": kind, "entity_id": value}
+        for kind, value in (("wallet", "0x1"), ("ip", "203.0.113.249"), ("email", "ab+2@gmail.com"))
+    ]
+    return tables
+
+
+def test_rotation_equals_a_fresh_ingest_under_the_new_keys(ingester: Any) -> None:
+    workspace = ingester.workspace()
+    tables = _tables()
+    parts = [{name: rows[start::2] for name, rows in tables.items() if rows[start::2]} for start in (0, 1)]
+    for part in parts:
+        ingester.ingest(workspace, ingester.drop(part))
+    ingester.ingest(workspace, ingester.drop({"events": [{**tables["events"][0], "ts": "never"}]}))
+    before = ingester.log(workspace)
+    _rotate(workspace, "tokens-2")
+    after = ingester.log(workspace)
+    twin = ingester.workspace(keys_from=workspace)
+    assert twin.current().token_key == "tokens-2"
+    ingester.ingest(twin, ingester.drop(tables))
+    assert after == ingester.log(twin)
+    assert after["prompts"] == before["prompts"]
+    assert after["tokens"] != before["tokens"]
+    for table in ("accounts", "events"):
+        keys = [{row["content_key"] for row in ingester.rows(w, table)} for w in (workspace, twin)]
+        assert keys[0] == keys[1]
+
+    # What was stored is still known as such, the quarantine is still there, and originals are under the new tokens.
+    again = ingester.ingest(workspace, ingester.drop(tables))
+    assert (again.stored, again.duplicates) == (0, again.read)
+    assert ingester.reasons(workspace) == {"bad_time": 1}
+    for row in ingester.rows(workspace, "tokens"):
+        assert reveal(workspace, workspace.current(), row["token"], reason="test")
+    noted = [
+        one.value
+        for row in ingester.rows(workspace, "tokens")
+        for one in reveal(workspace, workspace.current(), row["token"], reason="test")
+        if one.kind == "entity-note"
+    ]
+    assert noted == ["markword exit"]
+    assert audit.verify(workspace.audit_path).lines > 1
+    assert '"rotate-keys"' in workspace.audit_path.read_text()
+
+
+def test_a_vault_that_lacks_an_original_stops_the_rotation(ingester: Any) -> None:
+    workspace = ingester.workspace()
+    for number in range(2):
+        rows = [{"account_id": f"a{number}", "email": f"a{number}@b.example"}]
+        ingester.ingest(workspace, ingester.file("accounts.csv", rows))
+    vaults = [workspace.log_dir / f"batch-{number}" / "vault.bin" for number in (1, 2)]
+    shutil.copyfile(vaults[1], vaults[0])
+    workspace.new_secret("tokens-2")
+    with pytest.raises(RingwatchError, match="lack originals"):
+        rotate_keys(workspace, workspace.current(), workspace.staging_dir / "rotation", new_key="tokens-2")
