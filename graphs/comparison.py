@@ -117,8 +117,10 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
     a, b = key // n, key % n
     chance = 2 * len(key) / n**2 * (degree[a] * degree[b] / max(degree.mean(), 1e-9) ** 2) ** DEGREE_POWER
     rarity = -np.log2(np.minimum(chance, 1.0))
+    # An account of many relations is judged by all of them, as an entity is by its users.
+    hub = np.where(degree[a] >= degree[b], a, b)
     spec = relation.spec
-    one, none = np.ones(len(pair), dtype=np.int64), np.full(len(pair), -1)
+    one = np.ones(len(pair), dtype=np.int64)
     return Shared(
         spec.name,
         spec.group,
@@ -126,10 +128,10 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
         pair,
         rarity,
         one,
-        none,
+        hub,
         spec.m,
         np.zeros(len(pair)),
-        np.zeros(0, dtype=np.int64),
+        np.zeros(n, dtype=np.int64),
     )
 
 

@@ -44,7 +44,7 @@ class Families:
     members: tuple[IntArray, IntArray]
 
 
-def prompt_families(con: duckdb.DuckDBPyConnection, *, seed: int) -> Families:
+def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
     """Joins the near-duplicate prompts of the run. Needs `ev`; reads the sketches that ingest made."""
     table = con.execute(
         """SELECT prompt, any_value(sketch) AS sketch FROM prompts
@@ -55,10 +55,10 @@ def prompt_families(con: duckdb.DuckDBPyConnection, *, seed: int) -> Families:
            WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).df()
     known = table.column("prompt").to_numpy()
-    return _families(PROMPT_FAMILY, known, _sketches(table.column("sketch")), uses, seed=seed, similarity=None)
+    return _families(PROMPT_FAMILY, known, _sketches(table.column("sketch")), uses, similarity=None)
 
 
-def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes, seed: int) -> Families:
+def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
     """Joins agentic sessions that run the same tools with the same shapes of arguments in (nearly) the same order."""
     sessions = con.execute(
         f"""SELECT i, count(*) AS n, min(ts) AS first, max(ts) AS last,
@@ -71,9 +71,7 @@ def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes, seed: int) -> Fam
     shapes = sessions.column("shapes").combine_chunks()
     sketch = sequence_sketches(shapes, key)
     uses["entity"] = np.arange(len(uses), dtype=np.int64)
-    found = _families(
-        TOOL_CHAIN, uses["entity"].to_numpy(), _sketches(sketch), uses, seed=seed, similarity=CHAIN_SIMILARITY
-    )
+    found = _families(TOOL_CHAIN, uses["entity"].to_numpy(), _sketches(sketch), uses, similarity=CHAIN_SIMILARITY)
     tools = sessions.column("tools")
     names = [" > ".join(tools[int(code)].as_py()[:8]) for code in found.incidence.code]
     return Families(_identified(found.incidence, sketch), names, found.similar, found.members)
@@ -113,11 +111,10 @@ def _families(
     sketches: Sketches,
     uses: pd.DataFrame,
     *,
-    seed: int,
     similarity: float | None,
 ) -> Families:
     threshold = {} if similarity is None else {"similarity": similarity}
-    family, first, second, score = find_families(sketches, seed=seed, related=RELATED, **threshold)
+    family, first, second, score = find_families(sketches, related=RELATED, **threshold)
     if len(known) == 0:
         empty = np.zeros(0, dtype=np.int64)
         nobody = incidence_from(spec, _columns(uses.iloc[:0]))

@@ -24,6 +24,7 @@ from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve
 from ringwatch.graphs.store.base import Changes
 from ringwatch.metrics import Stopwatch
 
+STAND = 0.0
 ALONE = 0.3
 """How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
 
@@ -82,9 +83,9 @@ def detect(
         incidences = collect_incidences(con, declared)
         relations = collect_relations(con)
     with watch.stage("prompts"):
-        prompts = prompt_families(con, seed=seed)
+        prompts = prompt_families(con)
     with watch.stage("tools"):
-        chains = tool_chains(con, key=tool_key, seed=seed)
+        chains = tool_chains(con, key=tool_key)
         targets = tool_targets(con)
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
@@ -94,7 +95,7 @@ def detect(
     with watch.stage("bits"):
         model = build_model(accounts, shared, relations, first, second, seed=seed)
         bits = model.bits()
-        stand = np.flatnonzero(bits > 0)
+        stand = np.flatnonzero(bits > STAND)
     with watch.stage("communities"):
         community = find_communities(len(accounts), first[stand], second[stand], bits[stand], seed=seed)
     with watch.stage("clusters"):

@@ -18,8 +18,11 @@ import numpy.typing as npt
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 
-HIDING = 0.4
+HIDING = 0.5
 """Share of operators who keep the accounts of one operation apart in whatever channel they can."""
+
+LEAST_ABSENT = 0.05
+"""Least chance that one operator's accounts have nothing in common in a group of layers."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Model:
 
     def absent_bits(self, group: str) -> float:
         """What nothing in common in a group is worth by itself, before it is bounded."""
-        return float(np.log2(1 - max(layer.m for layer in self.shared if layer.group == group)))
+        return float(np.log2(max(1 - sum(layer.m for layer in self.shared if layer.group == group), LEAST_ABSENT)))
 
     def group_bits(self, group: str) -> FloatArray:
         """Bits of the strongest layer of a group on all pairs; -1 where they share nothing in it."""

@@ -60,16 +60,17 @@ def _em(sample: Model, share: float) -> Model:
     for layer in sample.shared:
         hit_by[layer.group][layer.pair] = 1
     groups_hit = sum(hit_by.values(), np.zeros(len(sample), dtype=np.int8))
+    strongest = [layer.pair[layer.bits >= sample.group_bits(layer.group)[layer.pair]] for layer in sample.shared]
     for _ in range(EM_STEPS):
         p = probability(sample.bits())
         mates = (np.bincount(sample.first, p, minlength=n) + np.bincount(sample.second, p, minlength=n)) / share
         weight = p * (1 / np.maximum(mates[sample.first], 1) + 1 / np.maximum(mates[sample.second], 1)) / 2
         shared = []
-        for layer in sample.shared:
+        for layer, pairs in zip(sample.shared, strongest, strict=True):
             # A pair is a candidate because it shares something: only pairs that another group made candidates say
             # how often mates share in this one (capture and recapture).
             free = weight * (groups_hit - hit_by[layer.group] > 0)
-            hits = free[layer.pair].sum() + PSEUDO_PAIRS * start[layer.name]
+            hits = free[pairs].sum() + PSEUDO_PAIRS * start[layer.name]
             chances = free[sample.both[layer.group]].sum() + PSEUDO_PAIRS
             shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
         contrasts = [_moved(contrast, weight) for contrast in sample.contrasts]
@@ -94,7 +95,7 @@ def _judge_entities(model: Model) -> Model:
     groups = {group: np.maximum(model.group_bits(group), 0.0) for group in model.groups}
     shared = []
     for layer in model.shared:
-        if len(layer.pair) == 0 or layer.entity[0] < 0:
+        if len(layer.pair) == 0:
             shared.append(layer)
             continue
         base = np.log2(layer.m) + layer.rarity
