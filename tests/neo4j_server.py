@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -126,6 +127,22 @@ def running(home: Path, *, port: int = 0, password: str = "") -> Iterator[Server
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def import_files(home: Path, command: str) -> None:
+    """Runs `neo4j-admin COMMAND` on the data of a server that does not run, and has never run, in `home`.
+
+    Raises:
+        ServerError: there is no Java or Maven, or the importer refuses the files.
+    """
+    folder = jars()
+    home.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [*_JAVA, "-cp", f"{folder}/*", "org.neo4j.cli.AdminTool", *shlex.split(command)],
+        env={**os.environ, "NEO4J_HOME": str(home)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise ServerError(f"the importer failed: {done.stdout[-1000:]} {done.stderr[-1000:]}")
 
 
 def _free_port() -> int:

@@ -113,7 +113,7 @@ class Neo4jStore:
         )
         if not rows or rows[0]["version"] is None:
             return Applied()
-        return Applied(tuple(rows[0]["batches"]), tuple(rows[0]["runs"]), rows[0]["version"])
+        return Applied(tuple(rows[0]["batches"] or ()), tuple(rows[0]["runs"] or ()), rows[0]["version"])
 
     def _claim(self) -> None:
         """Names this object as the one that writes; waits for a chunk that another is writing at this moment."""

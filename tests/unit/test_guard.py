@@ -46,8 +46,9 @@ REFUSED = [
     "RETURN '\\u0027 CREATE (n) //'",
     "// \r CREATE (n)", "RETURN 1 AS n // \r ' \n CREATE (n) // '", "RETURN 1CREATE (n)", "RETURN 1.CREATE (n)",
     "RETURN [1][0..CREATE (n)]", "/***/ RETURN 1 AS n", "RETURN 1 AS n /* /* */ */ CREATE (n)", "/* RETURN 1 AS n",
-    "RETURN 'open", 'RETURN "open', "RETURN `open", "\u212aEEP (n)", "CYPHER runtime = slotted RETURN 1 AS n", "", " ",
-    "// only", ";", "RETURN 1 AS n // '\n CREATE (n) //'", "RETURN '\\\\' CREATE (n) //'", "RETURN \x00 1 AS n",
+    "RETURN 'open", 'RETURN "open', "RETURN `open", "\u212aEEP (n)", "CYPHER runtime = slotted RETURN 1 AS n",
+    "", " ", "// only", ";",
+    "RETURN 1 AS n // '\n CREATE (n) //'", "RETURN '\\\\' CREATE (n) //'", "RETURN \x00 1 AS n",
 ]  # fmt: skip
 
 
@@ -90,7 +91,8 @@ _HARM = st.sampled_from(
 )  # fmt: skip
 _BEFORE = st.sampled_from(
     [(), ("MATCH", "(n)"), ("MATCH", "(n)", "WITH", "n"), ("RETURN", "1", "AS", "n", ";"),
-     ("RETURN", "'x'", "AS", "n"), ("UNWIND", "[1]", "AS", "n"), ("MATCH", "(n)", "WHERE", "n.x", "=", "'\\''"), ("RETURN", "`a``b`", "UNION")]
+     ("RETURN", "'x'", "AS", "n"),
+     ("UNWIND", "[1]", "AS", "n"), ("MATCH", "(n)", "WHERE", "n.x", "=", "'\\''"), ("RETURN", "`a``b`", "UNION")]
 )  # fmt: skip
 _AFTER = st.sampled_from([(), ("RETURN", "n"), (";",), ("RETURN", "'x'", "AS", "x")])
 
