@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ _LARGEST_CHUNK = 512 << 20
 _kernels: Any = pc
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be staged: see `stage_batch`."""
+
+    workspace: Workspace
+    current: Current
+    sources: Sequence[Path]
+    mode: Mode
+    folder: Path
+    batch_id: str
+    watch: Stopwatch
+
+
 def stage_batch(
     workspace: Workspace,
     current: Current,
@@ -56,60 +70,38 @@ def stage_batch(
         FrozenError: mode is `freeze` and a row breaks the contract; `folder` is gone again.
         DataError: a file cannot be read, passes a bound, or lacks a required column; `folder` is gone again.
     """
-    report, watch.stages = run_apart(
-        stage_here, workspace, current, sources, mode=mode, folder=folder, batch_id=batch_id, watch=watch
-    )
+    report, watch.stages = run_apart(stage_here, Job(workspace, current, sources, mode, folder, batch_id, watch))
     return report
 
 
-def stage_here(
-    workspace: Workspace,
-    current: Current,
-    sources: Sequence[Path],
-    *,
-    mode: Mode,
-    folder: Path,
-    batch_id: str,
-    watch: Stopwatch,
-) -> tuple[IngestReport, dict[str, float]]:
-    """What `stage_batch` does, in this process; with the seconds of the stages."""
-    folder.mkdir(parents=True)
+def stage_here(job: Job) -> tuple[IngestReport, dict[str, float]]:
+    """What `stage_batch` does, in this process; the report and the seconds of the stages."""
+    job.folder.mkdir(parents=True)
     try:
         with engine_errors(), ExitStack() as opened:
-            batch = _Batch(workspace, current, folder, mode, watch, opened)
-            report = batch.run(sources, batch_id)
+            report = _Batch(job, opened).run()
         if not report.stored:
-            (folder / VAULT).unlink()
+            (job.folder / VAULT).unlink()
         if not report.quarantined:
-            (folder / QUARANTINE).unlink()
-        (folder / "report.json").write_text(json.dumps(report.document(), indent=1), encoding="utf-8")
-        for path in (*folder.iterdir(), folder):
+            (job.folder / QUARANTINE).unlink()
+        (job.folder / "report.json").write_text(json.dumps(report.document(), indent=1), encoding="utf-8")
+        for path in (*job.folder.iterdir(), job.folder):
             fsync_path(path)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(job.folder, ignore_errors=True)
         raise
-    return report, watch.stages
+    return report, job.watch.stages
 
 
 class _Batch:
     """The state of one batch while its files are read."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        current: Current,
-        folder: Path,
-        mode: Mode,
-        watch: Stopwatch,
-        opened: ExitStack,
-    ) -> None:
+    def __init__(self, job: Job, opened: ExitStack) -> None:
+        workspace, folder = job.workspace, job.folder
         memory = workspace.config.memory_mb << 20
-        self._workspace = workspace
-        self._current = current
+        self._job = job
         self._config = workspace.config
-        self._folder = folder
-        self._mode: Mode = mode
-        self._watch = watch
+        self._watch = job.watch
         self._tables = tables(self._config)
         self._chunk = min(_LARGEST_CHUNK, memory // 8)
         self._salt = derive_key(workspace.secret("signatures"), "contents").hex()
@@ -123,9 +115,9 @@ class _Batch:
         self._violations: Counter[str] = Counter()
         self._unknown: dict[str, None] = {}
 
-    def run(self, sources: Sequence[Path], batch_id: str) -> IngestReport:
+    def run(self) -> IngestReport:
         with self._watch.stage("find"):
-            files, warnings = find_sources(sources, self._config.limits)
+            files, warnings = find_sources(self._job.sources, self._config.limits)
         for number, file in enumerate(files):
             for chunk in self._chunks(file):
                 self._take(chunk, number, file)
@@ -133,7 +125,7 @@ class _Batch:
             for parts in self._parts.values():
                 parts.close()
             rows = sum(parts.rows for parts in self._parts.values())
-            outcomes = settle(self._workspace, self._current, self._folder, rows)
+            outcomes = settle(self._job.workspace, self._job.current, self._job.folder, rows)
         self._conflicts(files, outcomes["events"].conflicts if "events" in outcomes else ())
         self._quarantine.seal()
         counts = {name: self._counts(name, outcomes.get(name)) for name in TABLE_NAMES if name in self._read}
@@ -141,7 +133,7 @@ class _Batch:
         for count in counts.values():
             total.update(count)
         report = IngestReport(
-            batch_id=batch_id,
+            batch_id=self._job.batch_id,
             read=total["read"],
             stored=total["stored"],
             duplicates=total["duplicates"],
@@ -151,7 +143,7 @@ class _Batch:
             tables=counts,
             warnings=warnings + self._warnings(),
         )
-        if self._mode == "freeze" and report.violations:
+        if self._job.mode == "freeze" and report.violations:
             raise FrozenError(report.refused())
         return report
 
@@ -186,7 +178,7 @@ class _Batch:
             if prompts is not None:
                 self._add("prompts", prompts)
         with self._watch.stage("judge"):
-            query = staging_query(table, number, types, self._mode, self._config, self._salt)
+            query = staging_query(table, number, types, self._job.mode, self._config, self._salt)
             staged = self._raw.sql(query).to_arrow_table()
         if staged["reason"].null_count < len(staged):
             good = _kernels.is_null(staged["reason"])
@@ -202,7 +194,7 @@ class _Batch:
 
     def _add(self, name: str, rows: pa.Table) -> None:
         if name not in self._parts:
-            self._parts[name] = Parts(self._folder, name)
+            self._parts[name] = Parts(self._job.folder, name)
         self._parts[name].add(rows)
 
     # -- what broke the contract --------------------------------------------------------------------------

@@ -155,24 +155,11 @@ def plan_column(column: Column, kind: str, config: Config, salt: str) -> Plan:
             )
         case "bool":
             plan = _bool(name, kind)
-        case "entity":
-            alias = f"d_{name}"
-            plan = Plan(
-                raw,
-                f"{alias}.code",
-                f"{alias}.stable::VARCHAR",
-                [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", False)],
-            )
-            plan.join = f"LEFT JOIN dict_{column.entity} {alias} ON {alias}.raw = {r}"
-        case "typed":
-            alias = f"d_{name}"
-            plan = Plan(
-                raw,
-                f"{alias}.code",
-                f"{alias}.stable::VARCHAR",
-                [(f"{alias}.bad IS NOT NULL", f"={alias}.bad", True)],
-            )
-            plan.join = f"LEFT JOIN dict_typed {alias} ON {alias}.entity_type = r_entity_type AND {alias}.raw = {r}"
+        case "entity" | "typed":
+            d, typed = f"d_{name}", column.kind == "typed"
+            plan = Plan(raw, f"{d}.code", f"{d}.stable::VARCHAR", [(f"{d}.bad IS NOT NULL", f"={d}.bad", typed)])
+            same_type = f" AND {d}.entity_type = r_entity_type" if typed else ""
+            plan.join = f"LEFT JOIN dict_{'typed' if typed else column.entity} {d} ON {d}.raw = {r}{same_type}"
         case "prompt":
             plan = Plan(raw, "d_prompt.id", f"md5_number_lower({literal(salt)} || {r})::VARCHAR")
             plan.join = "LEFT JOIN dict_prompt d_prompt ON d_prompt.row = r.__row"

@@ -14,7 +14,7 @@ from drops import encode, write_drop
 
 from ringwatch import ingest
 from ringwatch.config import make_config
-from ringwatch.ingest.batch import stage_here
+from ringwatch.ingest.batch import Job, stage_here
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
@@ -55,9 +55,7 @@ class Ingester:
         batch = f"batch-{len(current.batches) + 1}"
         folder = workspace.staging_dir / batch
         try:
-            report, _ = stage_here(
-                workspace, current, drops, mode=mode, folder=folder, batch_id=batch, watch=Stopwatch()
-            )
+            report, _ = stage_here(Job(workspace, current, drops, mode, folder, batch, Stopwatch()))
         except BaseException:
             assert list(workspace.staging_dir.iterdir()) == [], "a refused batch leaves nothing"
             raise

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ringwatch import ingest
 from ringwatch.config import make_config
 from ringwatch.errors import DataError
-from ringwatch.ingest.batch import stage_here
+from ringwatch.ingest.batch import Job, stage_here
 from ringwatch.ingest.contract import tables
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
@@ -48,13 +48,7 @@ def _goes_in(workspace: Workspace, name: str, data: bytes, mode: ingest.Mode) ->
         staged = workspace.staging_dir / "batch"
         try:
             report, _ = stage_here(
-                workspace,
-                workspace.current(),
-                [Path(folder)],
-                mode=mode,
-                folder=staged,
-                batch_id="b",
-                watch=Stopwatch(),
+                Job(workspace, workspace.current(), [Path(folder)], mode, staged, "batch", Stopwatch())
             )
         except DataError as error:
             assert error.message.endswith(".")
