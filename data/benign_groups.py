@@ -180,14 +180,16 @@ def internet_cafe(world: World, number: int) -> None:
 
 
 def red_team(world: World, _number: int) -> None:
-    """A company's testers of safeguards: harm as high as an operation's, from a customer that is known."""
-    rng, members = world.rng, _some(world, 5, 14)
+    """A known customer's company, a third of it a team that tests safeguards: its harm is as an operation's."""
+    rng, members = world.rng, _some(world, 12, 50)
     _staff(world, members)
     exit_ = world.servers(1)[0]
     world.honest.uses["ip"].add(members, exit_, weight=8.0)
-    _prompts(world, members, 6, 3, 0.15)
-    world.honest.harm[members] = rng.uniform(0.2, 0.5, len(members))
-    world.entities.append(("ip", int(exit_), "company", "safety testing partner"))
+    _prompts(world, members, 4, 1, 0.15, share=0.5)
+    team = members[: max(SMALLEST, len(members) // 3)]
+    _prompts(world, team, 6, 3, 0.15)
+    world.honest.harm[team] = rng.uniform(0.2, 0.5, len(team))
+    world.entities.append(("ip", int(exit_), "company", "office egress"))
 
 
 def researchers(world: World) -> None:
