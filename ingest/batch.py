@@ -17,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ringwatch.errors import DataError
 from ringwatch.ingest.apart import run_apart
 from ringwatch.ingest.contract import TABLE_NAMES, Table, tables
 from ringwatch.ingest.dedupe import Outcome, Parts, settle
-from ringwatch.ingest.dictionary import Dictionaries
+from ringwatch.ingest.dictionary import Dictionaries, TokenMaker
 from ringwatch.ingest.engine import connect, engine_errors
 from ringwatch.ingest.quarantine import FILE as QUARANTINE
 from ringwatch.ingest.quarantine import QuarantineWriter, without_long_numbers
@@ -108,7 +109,10 @@ class _Batch:
         self._raw = opened.enter_context(closing(connect(self._config.memory_mb)))
         self._vault = opened.enter_context(VaultWriter(workspace, folder))
         self._quarantine = opened.enter_context(QuarantineWriter(workspace, folder))
-        self._dictionaries = Dictionaries(self._raw, workspace, self._vault, salt=self._salt, budget=memory // 5)
+        maker = TokenMaker(workspace.secret(job.current.token_key), self._config)
+        self._dictionaries = Dictionaries(
+            self._raw, workspace, self._vault, maker, salt=self._salt, budget=memory // 5
+        )
         self._parts: dict[str, Parts] = {}
         self._read: Counter[str] = Counter()
         self._quarantined: Counter[str] = Counter()
@@ -217,11 +221,17 @@ class _Batch:
             rows.setdefault(rid >> ROW_BITS, []).append(rid)
         for number, wanted in rows.items():
             table = self._tables[files[number].table]
-            bad = pa.table({"rid": pa.array(wanted), "reason": pa.array(["event_conflict"] * len(wanted))})
+            bad = pa.table({"rid": pa.array(wanted), "reason": pa.repeat("event_conflict", len(wanted))})
+            before = self._quarantine.rows
             for chunk in self._chunks(files[number]):
                 self._raw.register("chunk", chunk.rows)
                 self._refuse_rows(table, files[number], bad)
                 self._raw.unregister("chunk")
+            if self._quarantine.rows != before + len(wanted):
+                raise DataError(
+                    f"{files[number].name} changed while it was being read.",
+                    hint="Ingest it when it is complete.",
+                )
 
     # -- the end ------------------------------------------------------------------------------------------
 

@@ -76,20 +76,27 @@ class TokenMaker:
 
 
 class Dictionaries:
-    """The dictionaries of one batch in `con`; new values go to `vault`, their tokens are yielded by `fill`.
+    """The dictionaries of one batch in `con`; new values go to `vault`, their tokens, which `maker` makes, out of `fill`.
 
     `salt` keys what a rotation of tokens must not change; `budget` is the memory that raw values may take, in bytes.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, workspace: Workspace, vault: VaultWriter, *, salt: str, budget: int
+        self,
+        con: duckdb.DuckDBPyConnection,
+        workspace: Workspace,
+        vault: VaultWriter,
+        maker: TokenMaker,
+        *,
+        salt: str,
+        budget: int,
     ) -> None:
         self._con = con
         self._config = workspace.config
         self._vault = vault
         self._salt = salt
         self._budget = budget
-        self._tokens = TokenMaker(workspace.secret(workspace.current().token_key), workspace.config)
+        self._tokens = maker
         self._calls = Tokeniser(derive_key(workspace.secret("signatures"), "tool-calls"))
         self._prompt_key = workspace.secret("signatures")
         self._size = 0

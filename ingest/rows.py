@@ -28,23 +28,33 @@ def original_rows(
     con.register("bad", bad)
     names = [row[0] for row in con.sql("DESCRIBE SELECT * FROM chunk").fetchall()]
     if "__raw" in names:
-        row = "c.__raw"
+        whole = "c.__raw"
     else:
-        row = "to_json({" + ", ".join(f"{literal(n)}: c.{quoted(n)}" for n in names if n not in OURS) + "})::VARCHAR"
+        whole = (
+            "to_json({" + ", ".join(f"{literal(n)}: c.{quoted(n)}" for n in names if n not in OURS) + "})::VARCHAR"
+        )
     found = con.execute(
-        f"SELECT c.__line, b.reason, {row} FROM chunk c JOIN bad b ON c.__row = b.rid & {(1 << ROW_BITS) - 1}"
-        " ORDER BY c.__row"
+        f"SELECT c.__line, b.reason, {whole} FROM chunk c"
+        f" JOIN bad b ON c.__row = b.rid & {(1 << ROW_BITS) - 1} ORDER BY c.__row"
     )
     while rows := found.fetchmany(_ROWS):
         for line, reason, text in rows:
-            columns = {name: value for name, value in json.loads(text).items() if _is_value(value)}
-            yield line, reason, _without_card(table, columns) if reason == "pan_refused" else columns
+            row = _columns(text)
+            yield line, reason, _without_card(table, row) if reason == "pan_refused" else row
     con.unregister("bad")
 
 
-def _is_value(value: Any) -> bool:
+def _columns(text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):  # valid, and more than Python takes: an integer of thousands of digits
+        return {"text": text}
     # NaN, which JSON does not have, stands for null in frames.
-    return value is not None and not (isinstance(value, float) and math.isnan(value))
+    return {
+        name: value
+        for name, value in row.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
 
 
 def _without_card(table: Table, row: dict[str, Any]) -> dict[str, Any]:

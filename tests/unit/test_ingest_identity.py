@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from drops import make_tables
+from drops import encode, make_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringwatch.ingest import export_quarantine
+from ringwatch.errors import DataError
+from ringwatch.ingest import batch, export_quarantine
 
 Event = Callable[..., dict[str, Any]]
 
@@ -70,6 +71,21 @@ def test_rows_in_conflict_are_found_again_in_every_format(ingester: Any, event: 
     export_quarantine(workspace, workspace.current(), output, reason="test")
     assert '"prompt": "others"' in output.read_text()
     assert len(ingester.rows(workspace, "prompts")) == 50
+
+
+def test_a_file_that_changes_under_the_reader_is_refused(
+    ingester: Any, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ingester.file("events.csv", [event(1), event(1, ts="2026-04-01")])
+    settle = batch.settle
+
+    def changed(*args: Any) -> Any:
+        path.write_bytes(encode([event(1)], "csv"))
+        return settle(*args)
+
+    monkeypatch.setattr(batch, "settle", changed)
+    with pytest.raises(DataError, match="changed while it was being read"):
+        ingester.ingest(ingester.workspace(), path)
 
 
 def test_the_other_tables_are_identified_by_all_their_columns(ingester: Any) -> None:

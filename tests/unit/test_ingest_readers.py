@@ -317,6 +317,17 @@ def test_nested_values_have_no_place_in_plain_columns(ingester: Any, event: Even
     assert ingester.ingest(workspace, ingester.file("events.jsonl", [row])).violations == {"bad_ip": 1}
 
 
+def test_numbers_that_are_too_much_for_python_are_kept_as_text(ingester: Any, event: Event) -> None:
+    digits = "1" * 5000
+    lines = [json.dumps(event(n, ts="never"))[:-1] + f', "x_size": {digits}}}\n' for n in (1, 2)]
+    workspace = ingester.workspace()
+    report = ingester.ingest(workspace, ingester.file("events.jsonl", "".join(lines)))
+    assert report.violations == {"bad_time": 2}
+    output = ingester.folder / "all.jsonl"
+    assert export_quarantine(workspace, workspace.current(), output, reason="test").rows == 2
+    assert digits in output.read_text()
+
+
 def test_a_bound_of_find_sources_is_the_size_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("x" * 100)
     with pytest.raises(DataError, match="100 bytes"):
