@@ -51,6 +51,8 @@ def log_connection(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection bounded by the workspace's memory; what it spills goes to the staging folder."""
     spill = workspace.staging_dir / f"spill-{secrets.token_hex(4)}"
     with closing(connect(workspace.config.memory_mb, spill)) as con:
+        # Without it, what was ordered reaches Arrow in any order.
+        con.execute("SET preserve_insertion_order = true")
         yield con
 
 
