@@ -19,6 +19,7 @@ from pathlib import Path
 import crash
 import floor
 import quality
+import rates
 from figures import Figure, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,8 +48,16 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
         "hop": lambda: quality.hop(OUT, _need(SHARED / "data" / "hop")),
         "easy": lambda: quality.easy(OUT, seeds=seeds),
+        "neo4j": lambda: _with_server(rates.run),
         "crash": lambda: crash.run(OUT, "embedded", kills=kills),
     }
+
+
+def _with_server(benchmark: Callable[[], list[Figure]]) -> list[Figure]:
+    try:
+        return benchmark()
+    except rates.ServerError as error:
+        raise NotHereError(str(error)) from error
 
 
 def _machine() -> str:

@@ -91,7 +91,8 @@ def reference(*steps: Changes) -> str:
     store = EmbeddedStore(None)
     for changes in steps:
         store.write(changes, APPLIED)
-    return graph_digest(store)
+    digest: str = graph_digest(store)
+    return digest
 
 
 # -- schema ---------------------------------------------------------------------------------------------------------
@@ -145,8 +146,8 @@ def test_writing_twice_has_no_effect(store: GraphStore) -> None:
 
 def test_a_row_replaces_only_what_it_names(store: GraphStore) -> None:
     store.write(small_graph(), APPLIED)
-    seen = {"src": ["a1", "c1"], "dst": ["ip_01", "ip_01"], "count": [77, 5]}
-    gift = {"src": ["a1", "a1"], "dst": ["a4", "a4"], "kind": ["gift", "loan"], "amount": [6.5, 1.0]}
+    seen: Any = {"src": ["a1", "c1"], "dst": ["ip_01", "ip_01"], "count": [77, 5]}
+    gift: Any = {"src": ["a1", "a1"], "dst": ["a4", "a4"], "kind": ["gift", "loan"], "amount": [6.5, 1.0]}
     store.write(
         Changes(
             {
@@ -480,7 +481,7 @@ def test_a_first_load_that_was_cut_off_is_completed(
     monkeypatch.setattr(neo4j, "_CHUNK", 2)
     store = connect(neo4j_server)
     written = 0
-    single = neo4j._single
+    single: Callable[..., int] = neo4j._single
 
     def dying(tx: Any, statement: str, parameters: Any) -> int:
         nonlocal written
