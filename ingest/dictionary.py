@@ -76,7 +76,7 @@ class TokenMaker:
 
 
 class Dictionaries:
-    """The dictionaries of one batch in `con`; new values go to `vault`, their tokens, which `maker` makes, out of `fill`.
+    """The dictionaries of one batch in `con`; new values go to `vault`; `maker` makes their tokens, which `fill` yields.
 
     `salt` keys what a rotation of tokens must not change; `budget` is the memory that raw values may take, in bytes.
     """

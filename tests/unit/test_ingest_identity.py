@@ -22,7 +22,7 @@ def _account_of(ingester: Any, workspace: Any) -> list[str]:
     return [row["account_id"] for row in ingester.rows(workspace, "events")]
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_within_a_batch_the_earliest_of_conflicting_events_stands(
     ingester: Any, event: Event, order: tuple[int, ...]
 ) -> None:
