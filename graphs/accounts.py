@@ -101,5 +101,5 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
     ).df()
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
-    known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchone()
-    return AccountTable(frame, bool(known and known[0]))
+    known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()
+    return AccountTable(frame, bool(known[0][0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import duckdb
 import numpy as np
@@ -20,7 +19,7 @@ from ringwatch.graphs.layers import (
     LayerSpec,
     incidence_from,
 )
-from ringwatch.signatures import sequence_sketches
+from ringwatch.signatures import sequence_sketches, sketch_ids
 
 RELATED = 0.12
 """Families with members this similar, though not enough to be joined, are linked by `SIMILAR_TO`."""
@@ -46,7 +45,7 @@ class Families:
 
 def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
     """Joins the near-duplicate prompts of the run. Needs `ev`; reads the sketches that ingest made."""
-    table = con.execute(
+    table = con.sql(
         """SELECT prompt, any_value(sketch) AS sketch FROM prompts
            WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) GROUP BY prompt ORDER BY prompt"""
     ).to_arrow_table()
@@ -60,21 +59,21 @@ def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
 
 def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
     """Joins agentic sessions that run the same tools with the same shapes of arguments in (nearly) the same order."""
-    sessions = con.execute(
+    sessions = con.sql(
         f"""SELECT i, count(*) AS n, min(ts) AS first, max(ts) AS last,
                    list(coalesce(tool_shape, 0) ORDER BY ts, tool, tool_shape) AS shapes,
                    list(tool ORDER BY ts, tool, tool_shape) AS tools
             FROM ev WHERE tool IS NOT NULL GROUP BY i, coalesce(session, ts // 86400000000)
             HAVING count(*) >= {MIN_CHAIN} ORDER BY i, first, shapes"""
     ).to_arrow_table()
-    uses = sessions.select(["i", "n", "first", "last"]).to_pandas()
-    shapes = sessions.column("shapes").combine_chunks()
-    sketch = sequence_sketches(shapes, key)
-    uses["entity"] = np.arange(len(uses), dtype=np.int64)
-    found = _families(TOOL_CHAIN, uses["entity"].to_numpy(), _sketches(sketch), uses, similarity=CHAIN_SIMILARITY)
-    tools = sessions.column("tools")
-    names = [" > ".join(tools[int(code)].as_py()[:8]) for code in found.incidence.code]
-    return Families(_identified(found.incidence, sketch), names, found.similar, found.members)
+    sketch = sequence_sketches(sessions.column("shapes").combine_chunks(), key)
+    # A chain is its content: sessions that are alike to the letter are one item, whichever came first.
+    content = sketch_ids(sketch, key)
+    known, at = np.unique(content, return_index=True)
+    uses = sessions.select(["i", "n", "first", "last"]).to_pandas().assign(entity=content)
+    found = _families(TOOL_CHAIN, known, _sketches(sketch.take(pa.array(at))), uses, similarity=CHAIN_SIMILARITY)
+    tools = sessions.column("tools").take(pa.array(at[np.searchsorted(known, found.incidence.code)]))
+    return replace(found, names=[" > ".join(chain[:8]) for chain in tools.to_pylist()])
 
 
 def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
@@ -85,15 +84,6 @@ def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
            WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).fetchnumpy()
     return incidence_from(TOOL_TARGET, rows)
-
-
-def _identified(incidence: Incidence, sketch: pa.ListArray) -> Incidence:
-    """Chains by content in the place of a session's number, which is an accident of the run."""
-    content = [
-        int.from_bytes(blake2b(repr(sketch[int(code)].as_py()).encode(), digest_size=8).digest(), "big") >> 1
-        for code in incidence.code
-    ]
-    return replace(incidence, code=np.asarray(content, dtype=np.int64))
 
 
 def _sketches(column: pa.ChunkedArray | pa.Array) -> Sketches:

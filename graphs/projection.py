@@ -32,8 +32,8 @@ def evidence_changes(con: duckdb.DuckDBPyConnection, entity_types: Iterable[str]
     edges: dict[str, pa.Table] = {}
     con.execute(
         """CREATE OR REPLACE TEMP TABLE named AS
-           SELECT t.entity_type, t.entity, any_value(t.token) AS token, min(t.parent) AS parent, min(t.label) AS label,
-                  bool_or(t.disposable) AS disposable, min(k.kind) AS kind
+           SELECT t.entity_type, t.entity, any_value(t.token) AS token, min(t.parent) AS parent,
+                  min(t.label) AS label, bool_or(t.disposable) AS disposable, min(k.kind) AS kind
            FROM tokens t LEFT JOIN entities k USING (entity_type, entity) GROUP BY 1, 2"""
     )
     declared = []
@@ -138,7 +138,8 @@ def _relations(con: duckdb.DuckDBPyConnection, edges: dict[str, pa.Table]) -> No
         """CREATE OR REPLACE TEMP TABLE related AS
            SELECT src_account_id AS src, dst_account_id AS dst, kind, sum(coalesce(count, 1))::BIGINT AS count,
                   min(ts) AS first_seen, max(ts) AS last_seen, sum(amount) AS amount
-           FROM relations WHERE src_account_id IN (SELECT account_id FROM touched) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+           FROM relations WHERE src_account_id IN (SELECT account_id FROM touched)
+           GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
     )
     for kind, edge in RELATION_EDGES.items():
         edges[edge] = _query(con, f"SELECT * EXCLUDE (kind) FROM related WHERE kind = '{kind}'")
@@ -147,9 +148,9 @@ def _relations(con: duckdb.DuckDBPyConnection, edges: dict[str, pa.Table]) -> No
 
 
 def _some(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
+    return bool(con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall())
 
 
 def _query(con: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    table: pa.Table = con.execute(sql).to_arrow_table()
+    table: pa.Table = con.sql(sql).to_arrow_table()
     return table

@@ -104,8 +104,7 @@ def _commit(workspace: Workspace, current: Current, graph: GraphWriter, record: 
 def _untimed(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     counts = {}
     for table in ("links", "relations"):
-        row = con.execute(f"SELECT count(*) FILTER (ts IS NULL) FROM {table}").fetchone()
-        counts[table] = int(row[0]) if row else 0
+        counts[table] = con.execute(f"SELECT count(*) FILTER (ts IS NULL) FROM {table}").fetchall()[0][0]
     return counts
 
 

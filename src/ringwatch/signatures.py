@@ -304,5 +304,12 @@ def sequence_sketches(sequences: Arrow, key: bytes) -> Arrow:
     return _list_array(bottom, ends)
 
 
+def sketch_ids(sketches: Arrow, key: bytes) -> I64:
+    """64-bit keyed identities of sketches: equal ones have equal identities; int64[n]."""
+    offsets = np.asarray(sketches.offsets, dtype=np.int64)
+    values = np.asarray(sketches.values, dtype=np.uint64)[offsets[0] : offsets[-1]] if len(sketches) else offsets[:0]
+    return _ids(_Items(values.astype(np.uint64), offsets - offsets[:1]), key)
+
+
 def _empty() -> Arrow:
     return pa.array([], pa.list_(pa.uint32()))
