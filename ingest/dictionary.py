@@ -76,7 +76,7 @@ class TokenMaker:
 
 
 class Dictionaries:
-    """The dictionaries of one batch in `con`; new values go to `vault`; `maker` makes their tokens, which `fill` yields.
+    """The dictionaries of one batch in `con`. New values go to `vault`, and `fill` yields their tokens.
 
     `salt` keys what a rotation of tokens must not change; `budget` is the memory that raw values may take, in bytes.
     """
@@ -96,7 +96,7 @@ class Dictionaries:
         self._vault = vault
         self._salt = salt
         self._budget = budget
-        self._tokens = maker
+        self._maker = maker
         self._calls = Tokeniser(derive_key(workspace.secret("signatures"), "tool-calls"))
         self._prompt_key = workspace.secret("signatures")
         self._size = 0
@@ -124,7 +124,8 @@ class Dictionaries:
                 yield from self._entities(column.entity, text_of(column.name, types[column.name]))
         if table.name in ("links", "entities"):
             kind, text = (text_of(name, types[name]) for name in ("entity_type", "entity_id"))
-            yield from self._typed(kind, text)
+            for entity_type in self._config.all_entity_types:
+                yield from self._entities(entity_type, text, kind)
             if "note" in types:
                 self._notes(kind, text, text_of("note", types["note"]))
         if table.name == "events" and ("tool" in types or "tool_args" in types):
@@ -133,43 +134,31 @@ class Dictionaries:
 
     # -- entities -----------------------------------------------------------------------------------------
 
-    def _entities(self, entity_type: str, text: str) -> Iterator[pa.Table]:
-        raw = self._column(
-            f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk) ANTI JOIN dict_{entity_type} USING (raw)"
+    def _entities(self, entity_type: str, text: str, kind: str | None = None) -> Iterator[pa.Table]:
+        """Adds the values of the SQL `text`: of all rows, to `dict_TYPE`; of those where the SQL `kind` is the type,
+        to `dict_typed`."""
+        name = literal(entity_type)
+        where = f" WHERE {kind} = {name}" if kind else ""
+        known = f"(SELECT raw FROM dict_typed WHERE entity_type = {name})" if kind else f"dict_{entity_type}"
+        found = self._con.sql(
+            f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk{where}) ANTI JOIN {known} USING (raw)"
             " WHERE raw IS NOT NULL"
-        )
-        if len(raw):
-            tokens, rows = self._made(entity_type, raw)
-            self._insert(f"dict_{entity_type} BY NAME SELECT * EXCLUDE (token)", rows)
-            yield tokens
-
-    def _typed(self, kind: str, text: str) -> Iterator[pa.Table]:
-        for entity_type in self._config.all_entity_types:
-            raw = self._column(
-                f"SELECT DISTINCT raw FROM (SELECT {text} AS raw FROM chunk WHERE {kind} = {literal(entity_type)})"
-                f" ANTI JOIN (SELECT raw FROM dict_typed WHERE entity_type = {literal(entity_type)}) USING (raw)"
-                " WHERE raw IS NOT NULL"
-            )
-            if len(raw):
-                tokens, rows = self._made(entity_type, raw)
-                self._insert(f"dict_typed BY NAME SELECT *, {literal(entity_type)} AS entity_type", rows)
-                yield tokens
-
-    def _made(self, entity_type: str, raw: Any) -> tuple[pa.Table, pa.Table]:
-        """Rows of `TOKENS` of the good values, which go to the vault, and rows for the dictionary of all."""
-        made, form, bad = self._tokens.make(entity_type, raw)
+        ).to_arrow_table()
+        if not len(found):
+            return
+        raw: Any = found["raw"].combine_chunks()
+        made, form, bad = self._maker.make(entity_type, raw)
         good = _kernels.is_null(bad)
         tokens = made.filter(good)
         self._vault.keep(entity_type, tokens["token"], raw.filter(good))
-        rows = {"raw": raw, "code": made["entity"], "form": form, "bad": bad, "token": made["token"]}
-        return tokens, pa.table(rows)
-
-    def _insert(self, into: str, rows: pa.Table) -> None:
+        rows = pa.table({"raw": raw, "code": made["entity"], "form": form, "bad": bad, "token": made["token"]})
         self._con.register("incoming", rows)
-        stable = f"md5_number_lower({literal(self._salt)} || form) AS stable"
-        self._con.execute(f"INSERT INTO {into} FROM (SELECT * EXCLUDE (form), {stable} FROM incoming)")
+        columns = f"raw, code, md5_number_lower({literal(self._salt)} || form) AS stable, bad"
+        into = f"dict_typed BY NAME SELECT {name} AS entity_type, token," if kind else f"dict_{entity_type} SELECT"
+        self._con.execute(f"INSERT INTO {into} {columns} FROM incoming")
         self._con.unregister("incoming")
         self._size += 2 * rows.nbytes
+        yield tokens
 
     def _notes(self, kind: str, text: str, note: str) -> None:
         rows = self._con.sql(
@@ -236,9 +225,6 @@ class Dictionaries:
         if self._config.prompt_exemplars:
             self._vault.keep(PROMPT, _named("prompt", signed.ids[new]), texts.take(pa.array(new)))
         return _prompt_rows(signed, new)
-
-    def _column(self, query: str) -> Any:
-        return self._con.sql(query).to_arrow_table().column(0).combine_chunks()
 
 
 def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringwatch.errors import DataError
-from ringwatch.ingest import batch, export_quarantine
+from ringwatch.ingest import batch, dedupe, export_quarantine
 
 Event = Callable[..., dict[str, Any]]
 
@@ -77,11 +77,10 @@ def test_a_file_that_changes_under_the_reader_is_refused(
     ingester: Any, event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = ingester.file("events.csv", [event(1), event(1, ts="2026-04-01")])
-    settle = batch.settle
 
     def changed(*args: Any) -> Any:
         path.write_bytes(encode([event(1)], "csv"))
-        return settle(*args)
+        return dedupe.settle(*args)
 
     monkeypatch.setattr(batch, "settle", changed)
     with pytest.raises(DataError, match="changed while it was being read"):
