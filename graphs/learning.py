@@ -29,6 +29,9 @@ ENTITY_STEPS = 4
 ENTITY_PAIRS = 4.0
 """How many pairs the frequency of an entity weighs against what its users show."""
 
+SIZES = 8
+"""Entities are judged together with those of about their size, by octaves, before each is by itself."""
+
 GAIN_RANGE = (-6.0, 5.0)
 """Bounds, in bits, of what the users of an entity can add to its frequency or take."""
 
@@ -98,22 +101,37 @@ def _judge_entities(model: Model) -> Model:
         if len(layer.pair) == 0:
             shared.append(layer)
             continue
-        base = np.log2(layer.m) + layer.rarity
+        base = model.prior + np.log2(layer.m) + layer.rarity
         others = total[layer.pair] - groups[layer.group][layer.pair] - model.prior
-        local = model.prior + layer.bits
-        posterior = probability(local + others)
-        size = len(layer.users)
-        weight = np.bincount(layer.entity, minlength=size)
-        start = np.bincount(layer.entity, probability(model.prior + base), minlength=size) / np.maximum(weight, 1)
+        posterior = probability(model.prior + layer.bits + others)
+        pairs = np.bincount(layer.entity, minlength=len(layer.users))
+        users = np.where(layer.users > 0, layer.users, pairs + 1)
         # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
-        all_pairs = np.where(layer.users > ALL_PAIRS, layer.users * (layer.users - 1) / 2, weight)
-        pure = np.bincount(layer.entity, posterior, minlength=size) + ENTITY_PAIRS * start
-        pure = pure / (np.maximum(weight, all_pairs) + ENTITY_PAIRS)
-        pure = np.clip(pure, 1e-9, 1 - 1e-9)
-        start = np.clip(start, 1e-9, 1 - 1e-9)
-        gain = np.clip(np.log2(pure / (1 - pure)) - np.log2(start / (1 - start)), *GAIN_RANGE)
+        looked = np.where(users > ALL_PAIRS, users * (users - 1) / 2, pairs)
+        size = np.minimum(np.log2(np.maximum(users, 1)), SIZES - 1).astype(np.int64)
+        small = users[layer.entity] <= ALL_PAIRS
+        band = size[layer.entity]
+        common = _logit_of_mean(posterior[small], band[small], SIZES) - _logit_of_mean(
+            probability(base[small]), band[small], SIZES
+        )
+        start = probability(base + np.where(small, common[band], 0.0))
+        expected = np.bincount(layer.entity, start, minlength=len(pairs)) / np.maximum(pairs, 1)
+        pure = np.bincount(layer.entity, posterior, minlength=len(pairs)) + ENTITY_PAIRS * expected
+        pure = pure / (np.maximum(pairs, looked) + ENTITY_PAIRS)
+        first = np.bincount(layer.entity, probability(base), minlength=len(pairs)) / np.maximum(pairs, 1)
+        gain = np.clip(_logit(pure) - _logit(first), *GAIN_RANGE)
         shared.append(replace(layer, gain=gain[layer.entity]))
     return replace(model, shared=shared)
+
+
+def _logit(share: FloatArray) -> FloatArray:
+    kept = np.clip(share, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log2(kept / (1 - kept)))
+
+
+def _logit_of_mean(value: FloatArray, band: IntArray, bands: int) -> FloatArray:
+    """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair."""
+    return _logit((np.bincount(band, value, minlength=bands) + 0.5) / (np.bincount(band, minlength=bands) + 1))
 
 
 def probability(bits: FloatArray) -> FloatArray:
