@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -360,7 +359,6 @@ def _clone(old: Path, new: Path) -> None:
         except OSError:
             # The file system has no clones: the bytes are copied, some 600 MB a second.
             shutil.copyfileobj(source, target, 1 << 22)
-        os.posix_fadvise(target.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _merged(stored: pa.Table, found: pa.Table, table: EdgeTable, named: list[str]) -> pa.Table:
