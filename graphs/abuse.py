@@ -86,13 +86,11 @@ def cluster_bits(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
     return likelihood(CAUGHT) - likelihood(SUSPECT)
 
 
-def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> FloatArray:
-    """Posterior that each cluster is abusive; the share of abusive clusters is learnt from `prior` by EM."""
-    if len(bits) == 0:
-        return bits
+def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> tuple[FloatArray, float]:
+    """Posterior that each cluster is abusive, and the share of abusive clusters, learnt from `prior` by EM."""
     share = prior
     p = bits
     for _ in range(EM_STEPS):
         p = expit(bits * np.log(2) + np.log(share / (1 - share)))
         share = float(np.clip((p.sum() + 2 * prior) / (len(p) + 2), 0.01, 0.8))
-    return np.asarray(p)
+    return np.asarray(p), share

@@ -1,4 +1,4 @@
-"""Looks at every candidate pair through every layer: what it shares, how rare that is, how far apart it is otherwise."""
+"""Looks at every candidate pair through every layer: what it shares, how rare that is, how far apart it is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ CHUNK = 1_000_000
 DAY = 86_400e6
 SIGNUP_BANDS = np.array([600e6, 3600e6, 6 * 3600e6, DAY, 2 * DAY, 4 * DAY, 8 * DAY, 16 * DAY, 32 * DAY, 64 * DAY])
 FEATURE_BANDS = np.array([0.0005, 0.002, 0.01, 0.05, 0.15, 0.4])
+SIGNUP_WORDS = [
+    "within 10 minutes", "within an hour", "within 6 hours", "within a day", "within 2 days", "within 4 days",
+    "within 8 days", "within 16 days", "16 to 32 days apart", "32 to 64 days apart", "more than 64 days apart",
+]  # fmt: skip
+FEATURE_WORDS = [f"within {share:g} % of all accounts of each other" for share in (100 * FEATURE_BANDS).round(2)] + [
+    "far apart"
+]
 FEATURES = 4
 """At most this many `x_` features are contrasted."""
 
@@ -90,7 +97,7 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
     pair = _join(pairs)
     return Shared(
         spec.name, spec.group, spec.text, pair, _join(rarities, float), _join(counts), _join(entities), spec.m,
-        np.zeros(len(pair)), degree,
+        np.zeros(len(pair)), degree, incidence.floor > degree / n,
     )  # fmt: skip
 
 
@@ -120,19 +127,9 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
     # An account of many relations is judged by all of them, as an entity is by its users.
     hub = np.where(degree[a] >= degree[b], a, b)
     spec = relation.spec
-    one = np.ones(len(pair), dtype=np.int64)
-    return Shared(
-        spec.name,
-        spec.group,
-        spec.text,
-        pair,
-        rarity,
-        one,
-        hub,
-        spec.m,
-        np.zeros(len(pair)),
-        np.zeros(n, dtype=np.int64),
-    )
+    one, gain = np.ones(len(pair), dtype=np.int64), np.zeros(len(pair))
+    users, common = np.zeros(n, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    return Shared(spec.name, spec.group, spec.text, pair, rarity, one, hub, spec.m, gain, users, common)
 
 
 def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: np.random.Generator) -> list[Contrast]:
@@ -141,19 +138,21 @@ def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: n
         return []
     left = rng.integers(0, n, RANDOM_PAIRS)
     right = (left + rng.integers(1, n, RANDOM_PAIRS)) % n
-    columns = [("signup", "signup", "their sign-up times", accounts.created, SIGNUP_BANDS)]
+    columns = [("signup", "signup", "Sign-ups mostly", accounts.created, SIGNUP_BANDS, SIGNUP_WORDS)]
     for name in accounts.features[:FEATURES]:
         values = accounts.frame[name].to_numpy(dtype=np.float64)
-        columns.append((name, "features", f"their {name[2:]}", _rank(values), FEATURE_BANDS))
+        columns.append(
+            (name, "features", f"Values of {name[2:]} mostly", _rank(values), FEATURE_BANDS, FEATURE_WORDS)
+        )
     found = []
-    for name, group, text, values, edges in columns:
+    for name, group, text, values, edges, words in columns:
         band = _band(values, first, second, edges)
         random = _band(values, left, right, edges)
         if (band >= 0).sum() == 0 or np.nanstd(values) == 0:
             continue
         size = len(edges) + 1
         u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
-        found.append(Contrast(name, group, text, band, u, u.copy()))
+        found.append(Contrast(name, group, text, band, u, u.copy(), words))
     return found
 
 

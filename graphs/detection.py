@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,11 +13,13 @@ from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray, collect_accounts
 from ringwatch.graphs.clusters import Found, describe_clusters
 from ringwatch.graphs.communities import find_communities
-from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.comparison import build_model
+from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
+from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, collect_verdicts, spread, with_verdicts
 from ringwatch.graphs.layers import TREE_KINDS, collect_incidences, collect_relations, common_sources
+from ringwatch.graphs.learning import probability
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
 from ringwatch.graphs.store.base import Changes
@@ -51,7 +52,7 @@ class Detection:
     entities: pd.DataFrame
     timeline: pd.DataFrame
     scores: pd.DataFrame
-    used_labels: Collection[str]
+    used_labels: frozenset[str]
     changes: Changes
 
 
@@ -99,16 +100,19 @@ def detect(
     with watch.stage("communities"):
         community = find_communities(len(accounts), first[stand], second[stand], bits[stand], seed=seed)
     with watch.stage("clusters"):
-        harm = account_harm(*_counts(accounts)) if accounts.harm_known else None
-        found = describe_clusters(accounts, model, bits, stand, community, harm, previous)
+        verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
+        harm = with_verdicts(account_harm(*_counts(accounts)), verdicts)
+        evident = harm if accounts.harm_known or len(verdicts.account) else None
+        found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, previous)
         evidence = resolve_entities(con, found.evidence, accounts, shared)
         entities = cluster_entities(con, found.members, accounts, shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
-        scores = account_scores(accounts, model, bits, harm, found)
+        scores = account_scores(accounts, model, bits, evident, verdicts, found)
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
         )
+    used = frozenset(accounts.ids[verdicts.account].tolist())
     with watch.stage("frames"):
         record = RunNode(run_id, created_at, as_of, seed, use_labels)
         changes = store_changes(con, record, accounts, found, scores, model, Content(prompts, chains))
@@ -122,7 +126,7 @@ def detect(
         entities,
         timeline,
         scores,
-        (),
+        used,
         changes,
     )
 
@@ -132,37 +136,41 @@ def _counts(accounts: AccountTable) -> tuple[IntArray, IntArray]:
 
 
 def account_scores(
-    accounts: AccountTable, model: Model, bits: FloatArray, harm: Harm | None, found: Found
+    accounts: AccountTable, model: Model, bits: FloatArray, harm: Harm | None, verdicts: Verdicts, found: Found
 ) -> pd.DataFrame:
     """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in the order of their ids.
 
     With harm evidence the chance of either of two things: being a member of an abusive cluster (cluster score ×
-    membership), or, weighed down by `ALONE`, being of the harmful kind by the account's own events. Without it, the
-    chance of having a mate at all (noisy or over candidate pairs), in a cluster the cluster's score × membership.
+    membership), or, weighed down by `ALONE`, being of the harmful kind by what is known of the account itself.
+    Without it, the chance of having a mate at all (noisy or over candidate pairs), in a cluster the cluster's score ×
+    membership. What verdicts on this and on tied accounts say is then added to its log odds.
     """
     n = len(accounts)
     ids = accounts.ids
     row = (
         np.searchsorted(ids, found.members["account_id"].to_numpy(dtype=object)) if n else np.zeros(0, dtype=np.int64)
     )
+    inside = np.zeros(n, dtype=np.bool_)
+    inside[row] = True
     cluster = np.full(n, None, dtype=object)
     cluster[row] = found.members["cluster_id"].to_numpy(dtype=object)
     part = np.zeros(n)
     part[row] = found.members["cluster_score"].to_numpy() * found.members["membership"].to_numpy()
     mate = _mate(model, bits, n)
-    if harm is None:
-        score = np.where(cluster == None, mate * ALONE, part)  # noqa: E711 (elementwise)
+    if harm is None or not accounts.harm_known:
+        score = np.where(inside, part, mate * ALONE * found.usual_abuse)
     else:
         own = harm.posterior * (ALONE + (1 - ALONE) * mate * part)
         score = 1 - (1 - part) * (1 - own)
+    if len(verdicts.account):
+        kept = np.clip(score, 1e-6, 1 - 1e-6)
+        score = probability(np.log2(kept / (1 - kept)) + spread(model, bits, verdicts))
     return pd.DataFrame(
         {
-            "account_id": ids,
-            "score": score.round(9) + 0.0,
-            "calibrated": False,
+            "account_id": ids, "score": score.round(9) + 0.0, "calibrated": False,
             "cluster_id": pd.Series(cluster, dtype="str"),
         }
-    )
+    )  # fmt: skip
 
 
 def _mate(model: Model, bits: FloatArray, n: int) -> FloatArray:

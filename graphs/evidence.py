@@ -27,9 +27,13 @@ LEAST_ABSENT = 0.05
 
 @dataclass(frozen=True)
 class Shared:
-    """One layer on the candidate pairs: the pairs that share anything, the rarity in bits of what they share
-    (`log2(1 / u)` of the rarest, plus half of log2 of how many), how many, the rarest entity itself (-1 for
-    relations), and the bits that its other users add or take (`gain`). `users` counts the accounts of each entity."""
+    """One layer on the candidate pairs.
+
+    By pair that shares anything: `pair` (its position), `rarity` (bits: `log2(1 / u)` of the rarest entity that it
+    shares plus half of log2 of how many), `count` (how many), `entity` (the rarest; of a relation its busier end) and
+    `gain` (the bits that the entity's other users add or take). By entity: `users` (accounts; 0 for relations) and
+    `common` (whether strangers are known to share it; empty for relations).
+    """
 
     name: str
     group: str
@@ -41,6 +45,7 @@ class Shared:
     m: float
     gain: FloatArray
     users: IntArray
+    common: BoolArray
 
     @property
     def bits(self) -> FloatArray:
@@ -50,7 +55,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A banded comparison: the band of each pair (-1 where one side is unknown), u and m by band."""
+    """A banded comparison: the band of each pair (-1 where one side is unknown), and by band u, m and words."""
 
     name: str
     group: str
@@ -58,6 +63,7 @@ class Contrast:
     band: npt.NDArray[np.int8]
     u: FloatArray
     m: FloatArray
+    bands: list[str]
 
     @property
     def bits(self) -> FloatArray:

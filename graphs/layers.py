@@ -166,7 +166,8 @@ def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:
     for kind in kinds:
         rows = con.execute(
             """SELECT s.i AS src, d.i AS dst, sum(coalesce(r.count, 1))::BIGINT AS n
-               FROM relations r JOIN ix s ON r.src_account_id = s.account_id JOIN ix d ON r.dst_account_id = d.account_id
+               FROM relations r JOIN ix s ON r.src_account_id = s.account_id
+                    JOIN ix d ON r.dst_account_id = d.account_id
                WHERE r.kind = ? AND s.i <> d.i GROUP BY 1, 2 ORDER BY 1, 2""",
             [kind],
         ).fetchnumpy()

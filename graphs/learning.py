@@ -25,14 +25,14 @@ M_RANGE = (0.05, 0.9)
 MATES = (0.5, 20.0)
 """Bounds of the prior: the mean number of accounts that share an account's operator."""
 
-ENTITY_STEPS = 4
+ENTITY_STEPS = 8
 ENTITY_PAIRS = 4.0
 """How many pairs the frequency of an entity weighs against what its users show."""
 
 SIZES = 8
 """Entities are judged together with those of about their size, by octaves, before each is by itself."""
 
-GAIN_RANGE = (-6.0, 5.0)
+GAIN_RANGE = (-8.0, 8.0)
 """Bounds, in bits, of what the users of an entity can add to its frequency or take."""
 
 
