@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -67,14 +69,19 @@ def to_networkx(cluster: Cluster) -> nx.Graph[str]:
     accounts carry `bits` and `layers`, edges to entities `count`.
     """
     graph: nx.Graph[str] = nx.Graph(cluster_id=cluster.cluster_id, run_id=cluster.run_id, score=cluster.score)
-    for row in cluster.members.itertuples(index=False):
-        graph.add_node(row.account_id, kind="account", membership=row.membership, score=row.account_score)
-    for row in cluster.edges.itertuples(index=False):
-        graph.add_edge(row.src, row.dst, bits=row.bits, layers=",".join(list(row.layers)))
-    for row in cluster.entities.itertuples(index=False):
-        graph.add_node(row.token, kind=row.type)
-        graph.add_edge(row.account_id, row.token, count=row.count)
+    members, edges, entities = cluster.members, cluster.edges, cluster.entities
+    for account, membership, score in _rows(members, "account_id", "membership", "account_score"):
+        graph.add_node(account, kind="account", membership=membership, score=score)
+    for src, dst, bits, layers in _rows(edges, "src", "dst", "bits", "layers"):
+        graph.add_edge(src, dst, bits=bits, layers=",".join(layers))
+    for account, kind, token, count in _rows(entities, "account_id", "type", "token", "count"):
+        graph.add_node(token, kind=kind)
+        graph.add_edge(account, token, count=count)
     return graph
+
+
+def _rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(frame[name].tolist() for name in columns), strict=True)
 
 
 def describe_clusters(

@@ -80,7 +80,10 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
     matrix.sum_duplicates()
     filled = np.diff(matrix.indptr) > 0
     alive = np.flatnonzero(filled[first] & filled[second])
-    pairs, rarities, counts, entities = [], [], [], []
+    pairs: list[IntArray] = []
+    rarities: list[FloatArray] = []
+    counts: list[IntArray] = []
+    entities: list[IntArray] = []
     for start in range(0, len(alive), CHUNK):
         part = alive[start : start + CHUNK]
         pair, key = _intersect(matrix, first[part], second[part])
@@ -96,8 +99,8 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
     spec = incidence.spec
     pair = _join(pairs)
     return Shared(
-        spec.name, spec.group, spec.text, pair, _join(rarities, float), _join(counts), _join(entities), spec.m,
-        np.zeros(len(pair)), degree, incidence.floor > degree / n,
+        spec.name, spec.group, spec.text, pair, np.concatenate([np.zeros(0), *rarities]), _join(counts),
+        _join(entities), spec.m, np.zeros(len(pair)), degree, incidence.floor > degree / n,
     )  # fmt: skip
 
 
@@ -109,12 +112,14 @@ def _intersect(matrix: sp.csr_matrix, a: IntArray, b: IntArray) -> tuple[IntArra
         start = np.repeat(matrix.indptr[rows] - (np.cumsum(size) - size), size)
         column = matrix.indices[start + np.arange(len(start))]
         keys.append(np.repeat(np.arange(len(rows), dtype=np.int64), size) * matrix.shape[1] + column)
-    common = np.intersect1d(*keys, assume_unique=True)
+    both = np.concatenate(keys)
+    both.sort()
+    common = both[1:][both[1:] == both[:-1]]
     return common // matrix.shape[1], common % matrix.shape[1]
 
 
-def _join(parts: list[npt.NDArray[np.generic]], dtype: type = np.int64) -> npt.NDArray[np.generic]:
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype=dtype)
+def _join(parts: list[IntArray]) -> IntArray:
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
 
 
 def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Shared:

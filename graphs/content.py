@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,6 +19,7 @@ from ringwatch.graphs.layers import (
     Incidence,
     LayerSpec,
     incidence_from,
+    query_columns,
 )
 from ringwatch.signatures import sequence_sketches, sketch_ids
 
@@ -78,18 +80,22 @@ def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
 
 def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
     """Accounts and the argument values that their tool calls named."""
-    rows = con.execute(
+    rows = query_columns(
+        con,
         """SELECT i, value AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last
            FROM (SELECT i, ts, unnest(tool_values) AS value FROM ev WHERE tool_values IS NOT NULL)
-           WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
-    ).fetchnumpy()
+           WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2""",
+    )
     return incidence_from(TOOL_TARGET, rows)
 
 
-def _sketches(column: pa.ChunkedArray | pa.Array) -> Sketches:
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], pa.list_(pa.uint32()))
+def _sketches(column: Any) -> Sketches:
+    """The sketches of an Arrow column (list<uint32>)."""
+    array: Any = column
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks:
+        array = pa.concat_arrays(column.chunks)
+    if len(array) == 0:
+        return Sketches(np.zeros(0, dtype=np.uint32), np.zeros(1, dtype=np.int64))
     offsets = np.asarray(array.offsets, dtype=np.int64)
     values = np.asarray(array.values, dtype=np.uint32)
     return Sketches(values[offsets[0] : offsets[-1]], offsets - offsets[0])

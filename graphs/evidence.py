@@ -50,7 +50,7 @@ class Shared:
     @property
     def bits(self) -> FloatArray:
         """Bits on the pairs that share something; a crowd's entity is worth nothing, never less."""
-        return np.maximum(np.log2(self.m) + self.rarity + self.gain, 0.0)
+        return np.asarray(np.maximum(np.log2(self.m) + self.rarity + self.gain, 0.0))
 
 
 @dataclass(frozen=True)

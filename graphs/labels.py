@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from ringwatch.graphs.abuse import Harm
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
+from ringwatch.graphs.layers import query_columns
 from ringwatch.graphs.learning import probability
 
 LABEL_BITS = 6.0
@@ -44,14 +45,15 @@ NO_VERDICTS = Verdicts(np.zeros(0, dtype=np.int64), np.zeros(0))
 
 def collect_verdicts(con: duckdb.DuckDBPyConnection) -> Verdicts:
     """The latest label of each account, else a suspension. Needs `ix`; the views show what was known at `as_of`."""
-    rows = con.execute(
+    rows = query_columns(
+        con,
         f"""SELECT ix.i, CASE WHEN l.label = 'abusive' THEN {LABEL_BITS} WHEN l.label = 'benign' THEN -{LABEL_BITS}
                          ELSE {VERDICT_BITS} END AS bits
             FROM ix LEFT JOIN accounts a USING (account_id) LEFT JOIN (
                 SELECT account_id, arg_max(label, (labelled_at, content_key)) AS label FROM labels GROUP BY account_id
             ) l USING (account_id)
-            WHERE l.label IS NOT NULL OR a.status = 'suspended' ORDER BY ix.i"""
-    ).fetchnumpy()
+            WHERE l.label IS NOT NULL OR a.status = 'suspended' ORDER BY ix.i""",
+    )
     return Verdicts(np.asarray(rows["i"], dtype=np.int64), np.asarray(rows["bits"], dtype=np.float64))
 
 

@@ -6,12 +6,17 @@ communities and the wording of evidence take it from there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
+
+Column = npt.NDArray[Any]
 
 KIND_FLOOR = {
     "vpn": 0.02, "hosting": 0.02, "cgnat": 0.02, "campus": 0.01, "company": 0.002, "exchange": 0.05,
@@ -101,7 +106,7 @@ def declared_layer(entity_type: str) -> LayerSpec:
     return LayerSpec(entity_type, entity_type, 0.3, f"a {entity_type.replace('_', ' ')}")
 
 
-def incidence_from(spec: LayerSpec, rows: dict[str, np.ndarray], floors: dict[int, float] | None = None) -> Incidence:
+def incidence_from(spec: LayerSpec, rows: Mapping[str, Column], floors: dict[int, float] | None = None) -> Incidence:
     """Packs query columns i, entity, n, first, last into an `Incidence` with dense entity codes."""
     code, dense = np.unique(np.asarray(rows["entity"], dtype=np.int64), return_inverse=True)
     floor = np.zeros(len(code))
@@ -122,10 +127,19 @@ def incidence_from(spec: LayerSpec, rows: dict[str, np.ndarray], floors: dict[in
     )
 
 
-def _times(column: np.ndarray) -> FloatArray:
-    if isinstance(column, np.ma.MaskedArray):
-        return column.astype(np.float64).filled(np.nan)
+def _times(column: Column) -> FloatArray:
     return np.asarray(column, dtype=np.float64)
+
+
+def query_columns(con: duckdb.DuckDBPyConnection, sql: str, parameters: list[str] | None = None) -> dict[str, Column]:
+    """The columns of a query; nulls of a number are NaN."""
+    found: dict[str, Column] = {}
+    for name, value in con.execute(sql, parameters or []).fetchnumpy().items():
+        if isinstance(value, np.ma.MaskedArray):
+            found[name] = np.ma.filled(value.astype(np.float64), np.nan) if np.ma.is_masked(value) else value.data
+        else:
+            found[name] = np.asarray(value)
+    return found
 
 
 def collect_incidences(con: duckdb.DuckDBPyConnection, declared: tuple[str, ...]) -> list[Incidence]:
@@ -133,28 +147,30 @@ def collect_incidences(con: duckdb.DuckDBPyConnection, declared: tuple[str, ...]
     floors = _floors(con)
     found = []
     for entity_type, spec in ENTITY_LAYERS.items():
-        rows = con.execute(_entity_sql(entity_type)).fetchnumpy()
+        rows = query_columns(con, _entity_sql(entity_type))
         found.append(incidence_from(spec, rows, floors.get(entity_type)))
     for entity_type in declared:
         if entity_type not in ENTITY_LAYERS:
-            rows = con.execute(_links_sql(entity_type) + " ORDER BY 1, 2").fetchnumpy()
+            rows = query_columns(con, _links_sql(entity_type) + " ORDER BY 1, 2")
             found.append(incidence_from(declared_layer(entity_type), rows, floors.get(entity_type)))
     for spec, entity_type, wider in (
         (NETWORK, "ip", _code("parent")),
         (EMAIL_FAMILY, "email", "family"),
     ):
-        rows = con.execute(
+        rows = query_columns(
+            con,
             f"""SELECT i, wider AS entity, sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last
                 FROM ({_entity_sql(entity_type)}) JOIN (
                     SELECT entity, {wider} AS wider FROM tokens WHERE entity_type = '{entity_type}'
-                ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
-        ).fetchnumpy()
+                ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2""",
+        )
         found.append(incidence_from(spec, rows))
-    rows = con.execute(
+    rows = query_columns(
+        con,
         f"""SELECT i, {_code("org_id")} AS entity, 1 AS n,
                   epoch_us(created_at) AS first, epoch_us(created_at) AS last
-           FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1, 2"""
-    ).fetchnumpy()
+           FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1, 2""",
+    )
     found.append(incidence_from(ORGANIZATION, rows))
     return [incidence for incidence in found if len(incidence.account)]
 
@@ -164,13 +180,14 @@ def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:
     kinds = [row[0] for row in con.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
     found = []
     for kind in kinds:
-        rows = con.execute(
+        rows = query_columns(
+            con,
             """SELECT s.i AS src, d.i AS dst, sum(coalesce(r.count, 1))::BIGINT AS n
                FROM relations r JOIN ix s ON r.src_account_id = s.account_id
                     JOIN ix d ON r.dst_account_id = d.account_id
                WHERE r.kind = ? AND s.i <> d.i GROUP BY 1, 2 ORDER BY 1, 2""",
             [kind],
-        ).fetchnumpy()
+        )
         columns = [np.asarray(rows[name], dtype=np.int64) for name in ("src", "dst", "n")]
         if len(columns[0]):
             found.append(Relation(relation_layer(kind), *columns))

@@ -132,7 +132,8 @@ def _common(model: Model, name: str, entity: IntArray) -> BoolArray:
 def _written(values: npt.NDArray[Any], form: Callable[[Any], str]) -> Any:
     """Each value as text; only distinct values are formatted."""
     distinct, back = np.unique(values, return_inverse=True)
-    return pa.array([form(value) for value in distinct.tolist()], pa.string()).take(pa.array(back.ravel()))
+    texts: Any = pa.array([form(value) for value in distinct.tolist()], pa.string())
+    return texts.take(pa.array(back.ravel().astype(np.int64)))
 
 
 def _joined(*parts: Any) -> Any:

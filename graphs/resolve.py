@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ringwatch.graphs.accounts import AccountTable
-from ringwatch.graphs.layers import Incidence
+from ringwatch.graphs.layers import Incidence, query_columns
 
 EXEMPLARS = 40
 """Entities that are listed of one cluster, those that most of its members have first."""
@@ -103,7 +103,7 @@ def _tokens(
     if name in INFERRED:
         return family_ids(name, code)[back]
     if name.endswith("_source"):
-        return accounts.ids[code][back]
+        return np.asarray(accounts.ids[code][back])
     wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
     con.register("wanted_codes", wanted)
     try:
@@ -118,7 +118,7 @@ def _tokens(
         else:
             sql = f"""SELECT place, min(token) AS token FROM wanted_codes JOIN tokens ON entity = code
                       WHERE entity_type = '{name}' GROUP BY place"""
-        rows = con.execute(sql).fetchnumpy()
+        rows = query_columns(con, sql)
     finally:
         con.unregister("wanted_codes")
     out = np.array([f"{name}_{value & 0xFFFFFFFFFFFFFFFF:016x}" for value in code.tolist()], dtype=object)

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 # The stubs of pyarrow do not know what most kernels return: arrays are checked by the tests, not by types.
 Arrow = Any
+_kernels: Any = pc
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -81,7 +82,7 @@ def normalise_text(texts: Arrow) -> Arrow:
     if pc.all(ascii_only).as_py() in (True, None):
         return _fold_ascii(filled)
     others = pc.invert(ascii_only)
-    folded = pc.utf8_lower(pc.utf8_normalize(filled.filter(others), form="NFKC"))
+    folded = pc.utf8_lower(_kernels.utf8_normalize(filled.filter(others), form="NFKC"))
     folded = pc.replace_substring_regex(folded, pattern=_NOT_WORD, replacement=" ")
     folded = pc.replace_substring_regex(folded, pattern=_CJK, replacement=r" \1 ")
     folded = pc.replace_substring_regex(folded, pattern=" +", replacement=" ")
@@ -101,7 +102,8 @@ def _fold_ascii(texts: Arrow) -> Arrow:
         sizes.append(np.diff(bounds))
     folded = np.concatenate(squeezed) if squeezed else np.zeros(0, dtype=np.uint8)
     ends = np.cumsum(np.concatenate(sizes))
-    return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(folded))
+    build: Any = pa.LargeStringArray.from_buffers
+    return build(len(texts), pa.py_buffer(ends.tobytes()), pa.py_buffer(folded.tobytes()))
 
 
 def _squeeze(folded: npt.NDArray[np.uint8], offsets: I64) -> tuple[npt.NDArray[np.uint8], I64]:
