@@ -1,0 +1,116 @@
+"""Abuse: shrunk by how much was seen, of the whole cluster, and moved by labels along the evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits
+from ringwatch.graphs.evidence import Model
+from ringwatch.graphs.labels import LABEL_BITS, NO_VERDICTS, Verdicts, spread, with_verdicts
+
+
+def _world(seed: int = 1) -> Harm:
+    """500 accounts: 460 with false alarms in 1 % of 20 events, 40 with harm in 40 %."""
+    rng = np.random.default_rng(seed)
+    harmful = np.r_[rng.binomial(20, 0.01, 460), rng.binomial(20, 0.4, 40)]
+    return account_harm(harmful, np.full(500, 20))
+
+
+def test_harm_is_told_from_false_alarms() -> None:
+    harm = _world()
+    assert harm.share == pytest.approx(0.08, abs=0.05)
+    assert (harm.posterior[460:] > 0.5).mean() > 0.95
+    assert (harm.posterior[:460] > 0.5).mean() < 0.02
+
+
+def test_little_that_was_seen_says_little() -> None:
+    rng = np.random.default_rng(2)
+    harmful = np.r_[rng.binomial(20, 0.01, 460), rng.binomial(20, 0.4, 40), 1, 8, 0, 0]
+    judged = np.r_[np.full(500, 20), 2, 16, 0, 40]
+    bits = account_harm(harmful, judged).bits[500:]
+    assert bits[0] < bits[1]
+    assert bits[2] == pytest.approx(0.0)
+    assert bits[3] < -2
+
+
+def test_no_events_at_all_is_no_evidence() -> None:
+    harm = account_harm(np.zeros(5, dtype=np.int64), np.zeros(5, dtype=np.int64))
+    assert harm.bits == pytest.approx(np.zeros(5))
+
+
+def test_a_class_with_a_few_false_alarms_is_no_operation_and_one_red_teamer_makes_none() -> None:
+    harm = _world()
+    cluster = np.full(500, -1)
+    cluster[:120] = 0  # honest
+    cluster[460:480] = 1  # an operation
+    cluster[120:139] = cluster[480] = 2  # honest, but for one
+    bits = cluster_bits(harm, cluster, 3)
+    p, share = abuse_probability(bits)
+    assert p[0] < 0.05
+    assert p[1] > 0.99
+    assert p[2] < 0.5
+    assert 0 < share < 1
+
+
+def test_nothing_known_of_a_cluster_is_the_usual_abuse() -> None:
+    p, share = abuse_probability(np.zeros(3))
+    assert p == pytest.approx(np.full(3, share))
+    assert len(abuse_probability(np.zeros(0))[0]) == 0
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _path(bits: float) -> tuple[Model, np.ndarray]:
+    """Accounts 0 to 4 in a row; 5 and 6 tied to each other alone."""
+    first, second = np.array([0, 1, 2, 3, 5]), np.array([1, 2, 3, 4, 6])
+    return Model(7, first, second, [], [], {}, 0.0), np.full(5, bits)
+
+
+def test_labels_spread_along_the_evidence_and_fade() -> None:
+    model, bits = _path(8.0)
+    found = spread(model, bits, Verdicts(np.array([0]), np.array([LABEL_BITS])))
+    assert (np.diff(found[:5]) < 0).all()
+    assert found[4] > 0
+    assert found[5:].tolist() == [0.0, 0.0]
+
+
+def test_benign_labels_lower_and_opposite_ones_meet() -> None:
+    model, bits = _path(8.0)
+    found = spread(model, bits, Verdicts(np.array([0, 4]), np.array([LABEL_BITS, -LABEL_BITS])))
+    assert found[:5] == pytest.approx(-found[4::-1])
+    assert found[1] > 0 > found[3]
+
+
+def test_weak_ties_pass_little_on() -> None:
+    strong, weak = (
+        spread(model, bits, Verdicts(np.array([0]), np.array([LABEL_BITS])))[1]
+        for model, bits in (_path(8.0), _path(-6.0))
+    )
+    assert strong > 10 * weak > 0
+
+
+def test_a_hub_of_many_ties_says_no_more_than_anyone() -> None:
+    n = 400
+    model = Model(n, np.zeros(n - 1, dtype=np.int64), np.arange(1, n), [], [], {}, 0.0)
+    found = spread(model, np.full(n - 1, 9.0), Verdicts(np.array([1]), np.array([LABEL_BITS])))
+    assert found[0] < 0.1
+    assert found[2] < 0.1
+
+
+def test_no_verdicts_change_nothing() -> None:
+    harm = _world()
+    assert with_verdicts(harm, NO_VERDICTS).bits.tolist() == harm.bits.tolist()
+    model, bits = _path(3.0)
+    assert not spread(model, bits, NO_VERDICTS).any()
+
+
+def test_labels_move_the_abuse_of_a_cluster() -> None:
+    harm = account_harm(np.zeros(30, dtype=np.int64), np.zeros(30, dtype=np.int64))
+    cluster = np.repeat([0, 1, 2], 10)
+    verdicts = Verdicts(np.array([0, 1, 2, 10, 11, 12]), np.r_[np.full(3, LABEL_BITS), np.full(3, -LABEL_BITS)])
+    bad, good, unknown = cluster_bits(with_verdicts(harm, verdicts), cluster, 3)
+    assert bad > 3
+    assert good < -0.5
+    assert unknown == pytest.approx(0.0)

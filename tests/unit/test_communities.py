@@ -1,0 +1,64 @@
+"""Communities are connected, the same for the same seed, keep a chain whole and let go of who hangs on by one bit."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import networkx as nx
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringwatch.graphs.communities import find_communities
+
+Edge = tuple[int, int, float]
+
+
+def _found(n: int, edges: list[Edge], seed: int = 1) -> list[int]:
+    first, second = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
+    weight = np.array([edge[2] for edge in edges], dtype=np.float64)
+    found: list[int] = find_communities(n, first, second, weight, seed=seed).tolist()
+    return found
+
+
+def _clique(nodes: range, bits: float) -> list[Edge]:
+    return [(a, b, bits) for a, b in combinations(nodes, 2)]
+
+
+def test_no_edges_and_loners() -> None:
+    assert _found(3, []) == [-1, -1, -1]
+    assert _found(4, [(1, 3, 2.0)]) == [-1, 0, -1, 0]
+
+
+def test_two_rings_and_a_weak_bridge_are_two_communities() -> None:
+    edges = [*_clique(range(8), 10.0), *_clique(range(8, 18), 12.0), (3, 12, 1.0)]
+    assert _found(18, edges) == [0] * 8 + [1] * 10
+
+
+def test_a_chain_stays_whole() -> None:
+    for length in (12, 30, 60):
+        chain = [(a, b, 5.0) for a, b in pairwise(range(length))]
+        assert set(_found(length, chain)) == {0}
+
+
+def test_one_who_hangs_on_by_a_bit_is_let_go_and_a_weakly_tied_ring_is_kept() -> None:
+    assert _found(13, [*_clique(range(12), 15.0), (4, 12, 0.5)])[12] == -1
+    assert set(_found(4, _clique(range(4), 0.5))) == {0}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24), st.floats(0.01, 30)), max_size=80),
+    st.integers(0, 3),
+)
+def test_communities_are_connected_and_repeat_themselves(drawn: list[Edge], seed: int) -> None:
+    edges = list({(min(a, b), max(a, b)): (min(a, b), max(a, b), bits) for a, b, bits in drawn if a != b}.values())
+    found = _found(25, edges, seed)
+    assert found == _found(25, edges, seed)
+    graph = nx.Graph([(a, b) for a, b, _ in edges])
+    for community in set(found) - {-1}:
+        members = [node for node, of in enumerate(found) if of == community]
+        assert len(members) > 1
+        assert nx.is_connected(graph.subgraph(members))
+    firsts = [found.index(community) for community in sorted(set(found) - {-1})]
+    assert firsts == sorted(firsts)

@@ -1,0 +1,204 @@
+"""Bits are what the arithmetic says, reasons add up to them, EM finds what was planted, hubs stay small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ringwatch.graphs.accounts import AccountTable, IntArray
+from ringwatch.graphs.comparison import build_model
+from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
+from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
+from ringwatch.graphs.learning import probability
+from ringwatch.graphs.pairs import ALL_PAIRS, CONJUNCTIONS, LATTICE, candidate_pairs
+
+CARD = LayerSpec("payment", "payment", 0.4, "a payment instrument")
+DEVICE = LayerSpec("device", "device", 0.4, "a device")
+ADDRESS = LayerSpec("ip", "network", 0.3, "an IP address")
+NETWORK = LayerSpec("network", "network", 0.3, "a network")
+
+
+def _incidence(
+    spec: LayerSpec, account: IntArray, entity: IntArray, floors: dict[int, float] | None = None
+) -> Incidence:
+    rows = pd.DataFrame({"i": account, "entity": entity}).drop_duplicates().sort_values(["i", "entity"])
+    times = np.full(len(rows), np.nan)
+    return incidence_from(
+        spec,
+        {
+            "i": rows["i"].to_numpy(), "entity": rows["entity"].to_numpy(), "n": np.ones(len(rows), dtype=np.int64),
+            "first": times, "last": times,
+        },
+        floors,
+    )  # fmt: skip
+
+
+def _accounts(n: int, created: IntArray | None = None) -> AccountTable:
+    ids = [f"a{i:06d}" for i in range(n)]
+    times = np.zeros(n) if created is None else created.astype(np.float64)
+    return AccountTable(pd.DataFrame({"account_id": ids, "created_at": times}), harm_known=False)
+
+
+def _layer(name: str, group: str, pair: list[int], rarity: list[float], m: float, gain: float = 0.0) -> Shared:
+    size = len(pair)
+    return Shared(
+        name, group, name, np.array(pair), np.array(rarity), np.ones(size, dtype=np.int64),
+        np.arange(size), m, np.full(size, gain), np.full(max(size, 1), 2), np.zeros(max(size, 1), dtype=np.bool_),
+    )  # fmt: skip
+
+
+def _model() -> Model:
+    """Four pairs: a card; an address and its network; nothing where both had a chance; nothing at all."""
+    signup = Contrast(
+        "signup", "signup", "Sign-ups mostly", np.array([0, 1, -1, 1], dtype=np.int8),
+        np.array([0.25, 0.75]), np.array([0.5, 0.5]), ["close", "far"],
+    )  # fmt: skip
+    both = {"payment": np.array([True, True, True, False]), "network": np.array([False, True, True, False])}
+    shared = [
+        _layer("payment", "payment", [0], [10.0], 0.5),
+        _layer("ip", "network", [1], [8.0], 0.25),
+        _layer("network", "network", [1], [7.0], 0.5),
+    ]
+    return Model(100, np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7]), shared, [signup], both, -12.0)
+
+
+def test_bits_by_hand() -> None:
+    half = float(np.log2(HIDING + (1 - HIDING) * 0.5))
+    quarter = float(np.log2(HIDING + (1 - HIDING) * 0.5 * 0.25))
+    expected = [
+        -12 + (10 - 1) + 1,  # log2(m) + rarity, and a sign-up as likely again among mates
+        -12 + max(8 - 2, 7 - 1) + half + np.log2(2 / 3),  # address and network count once; a card is missing
+        -12
+        + quarter,  # both cards and both addresses known, nothing in common; 1 - .25 - .5 of mates share no network
+        -12 + np.log2(2 / 3),
+    ]
+    assert _model().bits() == pytest.approx(expected)
+
+
+def test_reasons_add_up_to_the_bits() -> None:
+    model = _model()
+    for pairs in (np.arange(4), np.array([1]), np.array([1, 3])):
+        total = np.full(len(pairs), model.prior)
+        for reason in model.explain(pairs):
+            total[reason.at] += reason.bits
+        assert total == pytest.approx(model.bits()[pairs])
+
+
+def test_a_layer_is_told_once_where_two_of_a_group_say_the_same() -> None:
+    told = [reason.name for reason in _model().explain(np.array([1])) if reason.kind == "shared" and len(reason.at)]
+    assert told == ["ip"]
+
+
+def test_what_is_absent_is_bounded() -> None:
+    assert bounded(np.array([0.0, -1e3])) == pytest.approx([0.0, np.log2(HIDING)])
+
+
+def test_a_crowds_entity_is_worth_nothing_and_never_less() -> None:
+    assert _layer("ip", "network", [0], [0.5], 0.25).bits.tolist() == [0.0]
+
+
+def test_known_infrastructure_lowers_the_bits() -> None:
+    account, entity = np.arange(4), np.array([7, 7, 9, 9])
+    n = 10_000
+    first, second = np.array([0, 2]), np.array([1, 3])
+    rarity = []
+    for floors in (None, {7: 0.02}):
+        incidence = _incidence(ADDRESS, account, entity, floors)
+        model = build_model(_accounts(n), [incidence], [], first, second, seed=1)
+        rarity.append(model.shared[0].rarity)
+        assert model.shared[0].common.tolist() == [floors is not None, False]
+    assert rarity[0] == pytest.approx(np.full(2, np.log2(n / 2)))
+    assert rarity[1] == pytest.approx([np.log2(1 / 0.02), np.log2(n / 2)])
+
+
+def test_several_shared_entities_add_half_a_bit_for_each_doubling() -> None:
+    account, entity = np.tile([0, 1], 4), np.repeat([1, 2, 3, 4], 2)
+    model = build_model(
+        _accounts(1000), [_incidence(DEVICE, account, entity)], [], np.array([0]), np.array([1]), seed=1
+    )
+    assert model.shared[0].count.tolist() == [4]
+    assert model.shared[0].rarity[0] == pytest.approx(np.log2(500) + 1.0)
+
+
+def _planted(seed: int, card: float, device: float) -> tuple[Model, IntArray]:
+    """300 operations of 6 among 20,000 accounts; a member shares the card with chance `card`, the device likewise."""
+    rng = np.random.default_rng(seed)
+    n, groups, size = 20_000, 300, 6
+    group = np.full(n, -1)
+    group[: groups * size] = np.repeat(np.arange(groups), size)
+    created = rng.integers(0, 200 * 86_400_000_000, n)
+    created[group >= 0] = rng.integers(0, 200 * 86_400_000_000, groups)[group[group >= 0]]
+    created += rng.integers(0, 86_400_000_000, n)
+    layers = []
+    for spec, rate in ((CARD, card), (DEVICE, device)):
+        own = rng.integers(10**6, 10**6 + 4 * n, n)  # strangers meet by chance
+        shares = (group >= 0) & (rng.random(n) < np.sqrt(rate))
+        entity = np.where(shares, group, own)
+        layers.append(_incidence(spec, np.arange(n), entity))
+    first, second = candidate_pairs(layers, [], n, seed=1)
+    return build_model(_accounts(n, created), layers, [], first, second, seed=1), group
+
+
+@pytest.mark.parametrize(("card", "device"), [(0.7, 0.3), (0.35, 0.6)])
+def test_em_recovers_how_often_one_operators_accounts_share(card: float, device: float) -> None:
+    model, group = _planted(1, card, device)
+    learnt = {layer.name: layer.m for layer in model.shared}
+    assert learnt["payment"] == pytest.approx(card, abs=0.15)
+    assert learnt["device"] == pytest.approx(device, abs=0.15)
+    mates = (group[model.first] >= 0) & (group[model.first] == group[model.second])
+    found = probability(model.bits()) > 0.5
+    assert found[mates].mean() > 0.95
+    assert found[~mates].mean() < 0.05
+
+
+def test_an_entity_is_worth_more_among_those_who_are_alike_otherwise() -> None:
+    model, group = _planted(2, 0.7, 0.5)
+    layer = model.shared[0]
+    mates = (group[model.first] >= 0) & (group[model.first] == group[model.second])
+    assert np.median(layer.gain[mates[layer.pair]]) > np.median(layer.gain[~mates[layer.pair]]) + 2
+
+
+# -- candidate pairs ---------------------------------------------------------------------------------------------------
+
+
+def test_small_entities_give_all_their_pairs_and_relations_theirs() -> None:
+    incidence = _incidence(CARD, np.array([4, 1, 3, 0]), np.array([5, 5, 5, 6]))
+    relation = Relation(CARD, np.array([9]), np.array([2]), np.array([1]))
+    first, second = candidate_pairs([incidence], [relation], 10, seed=1)
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (1, 4), (2, 9), (3, 4)]
+
+
+@pytest.mark.parametrize("crowd", [20_000, 100_000])
+def test_a_hub_is_linear(crowd: int) -> None:
+    nat = _incidence(ADDRESS, np.arange(crowd), np.zeros(crowd, dtype=np.int64))
+    first, second = candidate_pairs([nat], [], crowd, seed=1)
+    assert (first < second).all()
+    assert len(first) <= crowd * LATTICE
+    assert np.bincount(np.r_[first, second], minlength=crowd).min() >= 1
+
+
+def test_two_hubs_meet_and_stay_linear() -> None:
+    crowd = 20_000
+    rng = np.random.default_rng(1)
+    nat = _incidence(ADDRESS, np.arange(crowd), np.zeros(crowd, dtype=np.int64))
+    course = _incidence(DEVICE, np.arange(crowd), rng.integers(0, 100, crowd))
+    first, second = candidate_pairs([nat, course], [], crowd, seed=1)
+    assert len(first) <= crowd * LATTICE * (2 + CONJUNCTIONS)
+
+
+def test_a_bound_on_pairs_turns_the_largest_entities_into_hubs() -> None:
+    groups, size = 200, ALL_PAIRS
+    incidence = _incidence(CARD, np.arange(groups * size), np.repeat(np.arange(groups), size))
+    n = groups * size
+    everything = groups * size * (size - 1) // 2
+    assert len(candidate_pairs([incidence], [], n, seed=1)[0]) == everything
+    bounded_ = len(candidate_pairs([incidence], [], n, seed=1, max_pairs=everything // 4)[0])
+    assert bounded_ <= n * LATTICE
+    assert bounded_ > n
+
+
+def test_nothing_shared_is_no_pair() -> None:
+    model = build_model(_accounts(5), [], [], *candidate_pairs([], [], 5, seed=1), seed=1)
+    assert len(model) == 0
+    assert len(model.bits()) == 0

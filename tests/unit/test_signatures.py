@@ -1,0 +1,116 @@
+"""Texts that say the same have one identity, whatever their case, spacing and Unicode form; sketches keep similarity."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringwatch.signatures import SKETCH_SIZE, normalise_text, sequence_sketches, sign_texts, sketches, text_ids
+
+KEY = bytes(range(32))
+OTHER = bytes(range(1, 33))
+WORDS = [f"word{i}" for i in range(3000)]
+
+
+def _ids(*texts: str | None, key: bytes = KEY) -> list[int]:
+    found: list[int] = text_ids(normalise_text(pa.array(texts, pa.string())), key).tolist()
+    return found
+
+
+def _jaccard(a: Any, b: Any) -> float:
+    one, other = set(a.as_py()), set(b.as_py())
+    return len(one & other) / len(one | other)
+
+
+def test_case_spacing_and_punctuation_do_not_count() -> None:
+    assert len(set(_ids("Write me a MAIL", "write  me,a mail!", "\twrite me a mail\n"))) == 1
+
+
+def test_unicode_forms_do_not_count() -> None:
+    assert len(set(_ids("Café ﬁne", unicodedata.normalize("NFD", "café fine"), "ＣＡＦÉ fine"))) == 1
+
+
+def test_order_and_words_count() -> None:
+    assert len(set(_ids("a b c", "a c b", "a b", "a b c c", "ab c"))) == 5
+
+
+def test_empty_and_missing_texts_are_one_and_have_no_sketch() -> None:
+    signed = sign_texts(normalise_text(pa.array(["", None, " ... "], pa.string())), KEY)
+    assert len(set(signed.ids.tolist())) == 1
+    assert signed.words.tolist() == [0, 0, 0]
+    assert signed.sketches.to_pylist() == [[], [], []]
+
+
+def test_no_texts_at_all() -> None:
+    signed = sign_texts(normalise_text(pa.array([], pa.string())), KEY)
+    assert (len(signed.ids), len(signed.sketches)) == (0, 0)
+
+
+def test_another_key_gives_other_identities_and_sketches() -> None:
+    text = normalise_text(pa.array(["the quick brown fox jumps"]))
+    assert text_ids(text, KEY) != text_ids(text, OTHER)
+    assert sketches(text, KEY).to_pylist() != sketches(text, OTHER).to_pylist()
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=8))
+def test_an_identity_does_not_depend_on_its_neighbours(texts: list[str]) -> None:
+    together = _ids(*texts)
+    assert together == [_ids(text)[0] for text in texts]
+    assert _ids(*reversed(texts)) == together[::-1]
+
+
+@given(st.text(max_size=80))
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise_text(pa.array([text], pa.string()))
+    assert normalise_text(once).to_pylist() == once.to_pylist()
+
+
+@given(st.lists(st.sampled_from(WORDS[:40]), min_size=1, max_size=30), st.text(" \t.,;!?", min_size=1, max_size=3))
+def test_what_stands_between_words_does_not_count(words: list[str], between: str) -> None:
+    signed = [sign_texts(normalise_text(pa.array([sep.join(words)])), KEY) for sep in (" ", between)]
+    assert signed[0].ids.tolist() == signed[1].ids.tolist()
+    assert signed[0].words.tolist() == [len(words)]
+    assert signed[0].sketches.to_pylist() == signed[1].sketches.to_pylist()
+
+
+def test_a_sketch_is_sorted_distinct_and_bounded() -> None:
+    long = " ".join(WORDS[:500])
+    (sketch,) = sketches(normalise_text(pa.array([long])), KEY).to_pylist()
+    assert len(sketch) == SKETCH_SIZE
+    assert sketch == sorted(set(sketch))
+
+
+def test_a_few_changed_words_keep_most_of_a_sketch() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.choice(WORDS, 30, replace=False).tolist()
+    copy = list(base)
+    for place in (4, 19):
+        copy[place] = "changed"
+    other = rng.choice(WORDS, 30, replace=False).tolist()
+    found = sketches(normalise_text(pa.array([" ".join(text) for text in (base, copy, other)])), KEY)
+    assert _jaccard(found[0], found[1]) > 0.5
+    assert _jaccard(found[0], found[2]) == 0
+
+
+def test_many_texts_are_signed_as_each_alone() -> None:
+    rng = np.random.default_rng(2)
+    texts = [" ".join(rng.choice(WORDS, rng.integers(0, 90))) for _ in range(3000)]
+    signed = sign_texts(normalise_text(pa.array(texts)), KEY)
+    for index in (0, 1, 1499, 2999):
+        alone = sign_texts(normalise_text(pa.array([texts[index]])), KEY)
+        assert signed.ids[index] == alone.ids[0]
+        assert signed.sketches[index].as_py() == alone.sketches[0].as_py()
+
+
+def test_sequences_of_tools_are_sketched_like_words() -> None:
+    shapes = pa.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [9, 8, 7], None, [1, None, 3]], pa.list_(pa.int64()))
+    found = sequence_sketches(shapes, KEY)
+    assert 0 < _jaccard(found[0], found[1]) < 1
+    assert _jaccard(found[0], found[2]) == 0
+    assert found[3].as_py() == []
+    assert found[4].as_py() == sequence_sketches(pa.array([[1, 0, 3]]), KEY)[0].as_py()
