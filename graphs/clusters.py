@@ -20,6 +20,9 @@ from ringwatch.graphs.reasons import edge_layers, reasons
 
 MIN_SIZE = 3
 
+ABUSE_LAYER = "harm"
+"""The layer of evidence that says whether a cluster is abusive; all others say whether it is one operation."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -175,10 +178,12 @@ def _membership(model: Model, bits: FloatArray, inside: IntArray, n: int) -> Flo
 
 
 def _span(accounts: AccountTable, member: IntArray, of_member: IntArray, count: int) -> tuple[pd.Series, pd.Series]:
-    """First and last event by cluster; NaT where it has none."""
-    seen = accounts.frame[["first_seen", "last_seen"]].iloc[member].groupby(of_member)
-    least, most = seen["first_seen"].min(), seen["last_seen"].max()
-    moments = [pd.to_datetime(one.reindex(range(count)), unit="us", utc=True) for one in (least, most)]
+    """First and last event by cluster, sign-ups for accounts that have none; NaT where nothing has a time."""
+    frame = accounts.frame.iloc[member]
+    known = [frame[name].fillna(frame["created_at"]).groupby(of_member) for name in ("first_seen", "last_seen")]
+    moments = [
+        pd.to_datetime(one.reindex(range(count)), unit="us", utc=True) for one in (known[0].min(), known[1].max())
+    ]
     return moments[0].reset_index(drop=True), moments[1].reset_index(drop=True)
 
 
@@ -207,7 +212,7 @@ def _harm_evidence(
         text.append(f"{said} ({bits[number]:+.1f} bits for abuse).")
     return pd.DataFrame(
         {
-            "cluster": np.arange(count), "against": bits < 0, "layer": "harm", "bits": bits.round(3),
+            "cluster": np.arange(count), "against": bits < 0, "layer": ABUSE_LAYER, "bits": bits.round(3),
             "text": pd.Series(text, dtype=object), "entity_layer": None, "entity": -1, "accounts": with_harm,
         }
     )  # fmt: skip

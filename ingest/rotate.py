@@ -30,13 +30,14 @@ _COPY = "(FORMAT parquet, COMPRESSION zstd)"
 
 @dataclass(frozen=True)
 class Rotation:
-    """The batches that were rewritten, and how many tokens changed."""
+    """The batches that were rewritten, how many tokens changed, and a Parquet file of them (`old_token`, `token`)."""
 
     batches: tuple[str, ...]
     tokens: int
+    renamed: Path
 
 
-def rotate_keys(workspace: Workspace, current: Current, folder: Path, *, new_key: str) -> Rotation:
+def rotate_keys(workspace: Workspace, current: Current, folder: Path, *, new_key: str, reason: str) -> Rotation:
     """Writes every batch of `current` anew into `folder/BATCH`, under the token secret `new_key`, which exists.
 
     The caller moves the batches into the log and commits them together with `new_key`. Another process does the
@@ -45,7 +46,7 @@ def rotate_keys(workspace: Workspace, current: Current, folder: Path, *, new_key
     Raises:
         RingwatchError: a vault is damaged, or lacks an original.
     """
-    record(workspace.audit_path, "rotate-keys", old=current.token_key, new=new_key)
+    record(workspace.audit_path, "rotate-keys", old=current.token_key, new=new_key, reason=reason)
     return run_apart(_rotate, workspace, current, folder, new_key)
 
 
@@ -66,8 +67,10 @@ def _rotate(workspace: Workspace, current: Current, folder: Path, new_key: str) 
                 _rewrite(con, path, folder / batch / path.name, tables(workspace.config))
             for path in (*(folder / batch).iterdir(), folder / batch):
                 fsync_path(path)
+        renamed = folder / "renamed.parquet"
+        con.execute(f"COPY (SELECT DISTINCT old_token, token FROM names) TO {literal(str(renamed))} {_COPY}")
         tokens = con.execute("SELECT count(*) FROM names").fetchall()[0][0]
-    return Rotation(current.batches, tokens)
+    return Rotation(current.batches, tokens, renamed)
 
 
 def _reseal(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs import Cluster, Detection
@@ -218,9 +217,9 @@ def _moment(value: Any) -> pd.Timestamp | None:
     return None if pd.isna(value) else pd.Timestamp(value)
 
 
-def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: pa.Table) -> None:
+def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: Path) -> None:
     """Puts new tokens in the place of old ones (`old_token`, `token`) in what runs keep; once more does no harm."""
-    names = pd.Series(renamed["token"].to_pylist(), index=renamed["old_token"].to_pylist(), dtype="str")
+    names = pd.read_parquet(renamed).set_index("old_token")["token"]
     for run_id in runs:
         for name, column in (("evidence", "entity"), ("entities", "token")):
             path = workspace.runs_dir / run_id / f"{name}.parquet"

@@ -167,6 +167,11 @@ class Workspace:
         """Makes `keys/NAME.key`, readable by its owner alone."""
         write_atomic(self.root / "keys" / f"{name}.key", secrets.token_bytes(_KEY_BYTES), mode=0o600)
 
+    def remove_secret(self, name: str) -> None:
+        """Removes `keys/NAME.key`; what it made can be made no more."""
+        (self.root / "keys" / f"{name}.key").unlink()
+        fsync_path(self.root / "keys")
+
     def key(self, purpose: str) -> bytes:
         """The 32-byte HMAC key of an entity type, derived (HKDF-SHA-256) from the token secret in force."""
         return derive_key(self.secret(self.current().token_key), purpose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from drops import make_tables
 
@@ -18,7 +19,12 @@ def _rotate(workspace: Any, new_key: str) -> None:
     workspace.new_secret(new_key)
     current = workspace.current()
     folder = workspace.staging_dir / "rotation"
-    assert rotate_keys(workspace, current, folder, new_key=new_key).batches == current.batches
+    rotation = rotate_keys(workspace, current, folder, new_key=new_key, reason="yearly")
+    assert rotation.batches == current.batches
+    renamed = pq.read_table(rotation.renamed).to_pydict()
+    assert rotation.tokens == len(set(renamed["old_token"])) == len(set(renamed["token"]))
+    assert not set(renamed["old_token"]) & set(renamed["token"])
+    rotation.renamed.unlink()
     assert [path.name for path in workspace.staging_dir.iterdir()] == ["rotation"]
     for batch in current.batches:
         shutil.rmtree(workspace.log_dir / batch)
@@ -89,4 +95,6 @@ def test_a_vault_that_lacks_an_original_stops_the_rotation(ingester: Any) -> Non
     shutil.copyfile(vaults[1], vaults[0])
     workspace.new_secret("tokens-2")
     with pytest.raises(RingwatchError, match="lack originals"):
-        rotate_keys(workspace, workspace.current(), workspace.staging_dir / "rotation", new_key="tokens-2")
+        rotate_keys(
+            workspace, workspace.current(), workspace.staging_dir / "rotation", new_key="tokens-2", reason="yearly"
+        )
