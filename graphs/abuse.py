@@ -24,6 +24,7 @@ CAUGHT = (0.2, 0.4, 0.65, 0.9)
 SUSPECT = (0.005, 0.02, 0.06)
 """Shares of an honest group's members that look harmful all the same, averaged over."""
 
+LEAST_SHARE = 1e-4
 LARGEST_RATIO = 12.0
 """Bound, in bits, of what one account's harm can say: a red teamer is one person."""
 
@@ -44,6 +45,8 @@ class Harm:
 
 def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
     """Fits the mixture on counts of harmful among judged events; arrays of one length."""
+    if len(harmful) == 0:
+        return Harm(np.zeros(0), LEAST_SHARE)
     counts, inverse, weight = np.unique(
         np.column_stack([harmful, judged]), axis=0, return_inverse=True, return_counts=True
     )
@@ -56,7 +59,7 @@ def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
             2
         )
         p = expit(bits * np.log(2) + np.log(share / (1 - share)))
-        share = float(np.clip((p * weight).sum() / weight.sum(), 1e-4, 0.4))
+        share = float(np.clip((p * weight).sum() / weight.sum(), LEAST_SHARE, 0.4))
         low = float(np.clip(((1 - p) * weight * h).sum() / max(((1 - p) * weight * n).sum(), 1.0), 1e-4, 0.2))
         flagged = max((p * weight * n).sum(), 1.0)
         high = float(np.clip(((p * weight * h).sum() + 2.0) / (flagged + 10.0), max(0.1, 4 * low), 0.95))

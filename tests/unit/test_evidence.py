@@ -159,7 +159,7 @@ def test_an_entity_is_worth_more_among_those_who_are_alike_otherwise() -> None:
     assert np.median(layer.gain[mates[layer.pair]]) > np.median(layer.gain[~mates[layer.pair]]) + 2
 
 
-# -- candidate pairs ---------------------------------------------------------------------------------------------------
+# -- candidate pairs -------------------------------------------------------------------------------------------------
 
 
 def test_small_entities_give_all_their_pairs_and_relations_theirs() -> None:
@@ -183,7 +183,7 @@ def test_two_hubs_meet_and_stay_linear() -> None:
     rng = np.random.default_rng(1)
     nat = _incidence(ADDRESS, np.arange(crowd), np.zeros(crowd, dtype=np.int64))
     course = _incidence(DEVICE, np.arange(crowd), rng.integers(0, 100, crowd))
-    first, second = candidate_pairs([nat, course], [], crowd, seed=1)
+    first, _ = candidate_pairs([nat, course], [], crowd, seed=1)
     assert len(first) <= crowd * LATTICE * (2 + CONJUNCTIONS)
 
 

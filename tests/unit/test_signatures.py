@@ -1,4 +1,4 @@
-"""Texts that say the same have one identity, whatever their case, spacing and Unicode form; sketches keep similarity."""
+"""Texts that say the same have one identity, whatever case, spacing and Unicode form; sketches keep similarity."""
 
 from __future__ import annotations
 

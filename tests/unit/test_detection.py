@@ -1,0 +1,331 @@
+"""The whole way on small worlds: rings are found whole and first, for reasons that add up, under names that last."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from ringwatch.config import make_config
+from ringwatch.graphs import Cluster, Detection, detect, to_networkx
+from ringwatch.graphs.schema import EDGES, NODES
+from ringwatch.ingest.contract import PROMPTS_LOG, TOKENS_LOG, tables
+from ringwatch.metrics import Stopwatch
+from ringwatch.signatures import normalise_text, sign_texts
+
+KEY = bytes(range(32))
+START = datetime(2026, 3, 1, tzinfo=UTC)
+WORDS = [f"w{i}" for i in range(900)]
+Rows = list[dict[str, Any]]
+
+
+class World:
+    """Rows of the log, as ingest would have written them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.rows: dict[str, Rows] = {
+            name: [] for name in ("accounts", "events", "links", "relations", "entities", "labels")
+        }
+        self.texts: dict[int, list[int]] = {}
+
+    def account(self, name: str, day: float, **more: Any) -> None:
+        self.rows["accounts"].append({"account_id": name, "created_at": START + timedelta(days=day), **more})
+
+    def text(self, words: int) -> list[str]:
+        return list(self.random.choice(WORDS, words))
+
+    def event(self, name: str, day: float, *, text: list[str] | None = None, harm: bool = False, **more: Any) -> None:
+        prompt = None
+        if text is not None:
+            signed = sign_texts(normalise_text(pa.array([" ".join(text)])), KEY)
+            prompt = int(signed.ids[0])
+            self.texts[prompt] = signed.sketches[0].as_py()
+        self.rows["events"].append(
+            {
+                "ts": START + timedelta(days=day), "account_id": name,
+                "kind": "tool_call" if "tool" in more else "chat", "prompt": prompt,
+                "harm": "fraud" if harm else None, "harm_score": 0.9 if harm else 0.01,
+                "refused": harm, **more,
+            }
+        )  # fmt: skip
+
+    def loners(self, count: int) -> None:
+        for i in range(count):
+            self.account(f"loner{i:03d}", float(self.random.uniform(0, 60)))
+            for k in range(5):
+                self.event(
+                    f"loner{i:03d}", 10 + k, text=self.text(14), ip=10_000 + 2 * i + k % 2, device=20_000 + i,
+                    payment=30_000 + i if k == 0 else None, harm=bool(self.random.random() < 0.01),
+                )  # fmt: skip
+
+    def ring(self, name: str, size: int, *, harm: bool = True, base: int = 100) -> None:
+        template = self.text(24)
+        for i in range(size):
+            self.account(f"{name}{i}", 20 + float(self.random.uniform(0, 1)))
+            for k in range(5):
+                words = [word if self.random.random() > 0.08 else WORDS[k] for word in template]
+                self.event(
+                    f"{name}{i}", 22 + k, text=words, ip=base + k % 2, device=base + 10 + i % 3,
+                    harm=harm and k % 2 == 1, payment=base + 20 if k == 0 else None,
+                )  # fmt: skip
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect()
+        con.execute("SET TimeZone = 'UTC'")
+        logs = {name: table.log for name, table in tables(make_config(entity_types=["wallet"])).items()}
+        self.rows["prompts"] = [{"prompt": key, "sketch": sketch} for key, sketch in self.texts.items()]
+        codes = {
+            (kind, row[kind]) for row in self.rows["events"] for kind in ("ip", "device", "payment") if row.get(kind)
+        }
+        self.rows["tokens"] = [
+            {"entity_type": kind, "entity": code, "token": f"{kind}_token_{code}", "parent": f"net{code // 8}"}
+            for kind, code in sorted(codes)
+        ]
+        for name, columns in {**logs, "prompts": PROMPTS_LOG, "tokens": TOKENS_LOG}.items():
+            con.execute(f"CREATE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in columns.items())})")
+            if self.rows[name]:
+                frame = pa.Table.from_pylist(
+                    [{column: row.get(column) for column in columns} for row in self.rows[name]]
+                )
+                con.register("fresh", frame)
+                con.execute(f"INSERT INTO {name} BY NAME SELECT * FROM fresh")
+        return con
+
+
+def _detect(world: World, *, labels: bool = False, previous: pd.DataFrame | None = None, seed: int = 1) -> Detection:
+    return detect(
+        world.connect(), declared=("wallet",), tool_key=KEY, seed=seed, use_labels=labels, previous=previous,
+        run_id="r1", created_at=START, as_of=None, watch=Stopwatch(),
+    )  # fmt: skip
+
+
+def _clusters(found: Detection) -> list[set[str]]:
+    by_id = found.members.groupby("cluster_id")["account_id"].agg(set)
+    return [by_id[name] for name in found.clusters["cluster_id"]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    made = World(1)
+    made.loners(60)
+    made.ring("ring", 8)
+    made.ring("team", 6, harm=False, base=300)
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(world: World) -> Detection:
+    return _detect(world)
+
+
+def test_the_ring_is_first_whole_and_alone(found: Detection) -> None:
+    clusters = _clusters(found)
+    assert clusters[0] == {f"ring{i}" for i in range(8)}
+    assert {f"team{i}" for i in range(6)} in clusters
+    first = found.clusters.iloc[0]
+    assert first["score"] > 0.9
+    assert first["abuse"] > 0.9
+    assert found.clusters["score"].is_monotonic_decreasing
+
+
+def test_the_same_team_without_harm_is_coordinated_and_not_abusive(found: Detection) -> None:
+    team = found.clusters.iloc[_clusters(found).index({f"team{i}" for i in range(6)})]
+    assert team["coordination"] > 0.9
+    assert team["abuse"] < 0.3
+
+
+def test_every_account_has_one_score_and_the_ring_the_highest(found: Detection) -> None:
+    score = found.scores.set_index("account_id")["score"]
+    assert found.accounts == len(score) == 74
+    assert score.index.is_unique
+    assert score.between(0, 1).all()
+    assert score[score.index.str.startswith("ring")].min() > score[~score.index.str.startswith("ring")].max()
+    assert found.scores["cluster_id"].notna().sum() == len(found.members)
+    assert found.members["account_id"].is_unique
+
+
+def test_reasons_add_up_and_name_what_is_shared(found: Detection) -> None:
+    for row in found.clusters.itertuples():
+        said = found.evidence[found.evidence["cluster_id"] == row.cluster_id]
+        assert said.loc[said["layer"] != "harm", "bits"].sum() == pytest.approx(row.bits, abs=0.02)
+        assert (said["against"] == (said["bits"] < 0)).all()
+        assert len(said) <= 13
+    ring = found.evidence[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[0]].set_index("layer")
+    assert ring.loc["payment", "entity"] == "payment_token_120"
+    assert ring.loc["payment", "text"].startswith(
+        "8 accounts share a payment instrument, in 100 % of the linked pairs"
+    )
+    assert "harmful or refused" in ring.loc["harm", "text"]
+
+
+def test_the_same_input_gives_the_same_frames(world: World, found: Detection) -> None:
+    again = _detect(world)
+    for name in ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(again, name))
+
+
+def test_frames_for_the_store_have_its_columns_and_known_ends(found: Detection) -> None:
+    nodes, edges = found.changes.nodes, found.changes.edges
+    keys = {label: set(frame[NODES[label].key].to_pylist()) for label, frame in nodes.items()}
+    for label, frame in nodes.items():
+        assert set(frame.column_names) <= {NODES[label].key, *NODES[label].columns}
+        assert len(keys[label]) == len(frame)
+    for name, frame in edges.items():
+        assert set(frame.column_names) <= {"src", "dst", *EDGES[name].columns}
+        assert set(frame["src"].to_pylist()) <= keys[EDGES[name].src]
+        assert set(frame["dst"].to_pylist()) <= keys[EDGES[name].dst]
+    assert len(edges["SENT"]) == 14
+    assert len(edges["IN_CLUSTER"]) == len(found.members)
+    assert len(edges["COORDINATED_WITH"]) == len(found.edges)
+
+
+def test_names_last_while_most_members_stay(world: World, found: Detection) -> None:
+    grown = World(1)
+    grown.loners(60)
+    grown.ring("ring", 10)
+    later = _detect(grown, previous=found.members)
+    assert later.clusters["cluster_id"].iloc[0] == found.clusters["cluster_id"].iloc[0]
+    assert later.clusters["status"].iloc[0] == "known"
+    assert set(found.clusters["status"]) == {"new"}
+    assert _detect(grown).clusters["cluster_id"].iloc[0] != found.clusters["cluster_id"].iloc[0]
+
+
+def test_labels_raise_and_lower_and_are_named(world: World) -> None:
+    labelled = World(1)
+    labelled.rows["accounts"], labelled.rows["events"] = world.rows["accounts"], world.rows["events"]
+    labelled.texts = world.texts
+    when = {"labelled_at": START + timedelta(days=40)}
+    labelled.rows["labels"] = [
+        *({"account_id": f"team{i}", "label": "abusive", **when} for i in range(3)),
+        *({"account_id": f"ring{i}", "label": "benign", **when} for i in range(6)),
+        {"account_id": "ring0", "label": "abusive", "labelled_at": START},  # an earlier one, withdrawn
+    ]
+    before, after = _detect(labelled), _detect(labelled, labels=True)
+    assert before.used_labels == frozenset()
+    assert after.used_labels == {*(f"team{i}" for i in range(3)), *(f"ring{i}" for i in range(6))}
+    place = {name: _clusters(after).index({f"{name}{i}" for i in range(n)}) for name, n in (("team", 6), ("ring", 8))}
+    assert place["team"] < place["ring"]
+    score = [run.scores.set_index("account_id")["score"] for run in (before, after)]
+    assert score[1]["team5"] > score[0]["team5"] + 0.3
+    assert score[1]["ring7"] < score[0]["ring7"]
+    team = after.clusters["cluster_id"].iloc[place["team"]]
+    said = after.evidence[(after.evidence["cluster_id"] == team) & (after.evidence["layer"] == "harm")]
+    assert "3 members are known as abusive" in said["text"].iloc[0]
+
+
+def test_without_harm_and_labels_abuse_is_null_and_the_score_is_coordination() -> None:
+    blind = World(2)
+    blind.loners(40)
+    blind.ring("ring", 7)
+    for row in blind.rows["events"]:
+        row |= {"harm": None, "harm_score": None, "refused": None}
+    found = _detect(blind)
+    assert found.clusters["abuse"].isna().all()
+    assert found.clusters["score"].tolist() == found.clusters["coordination"].tolist()
+    assert _clusters(found)[0] == {f"ring{i}" for i in range(7)}
+    blind.rows["labels"] = [{"account_id": "ring0", "label": "abusive", "labelled_at": START}]
+    assert _detect(blind, labels=True).clusters["abuse"].iloc[0] > 0.3
+
+
+def test_a_chain_of_which_each_shares_with_the_next_alone_is_found() -> None:
+    made = World(3)
+    made.loners(300)
+    for i in range(9):
+        made.account(f"link{i}", 20 + i / 4)
+        for k, (column, code) in enumerate(
+            (("device", 500 + (i + 1) // 2), ("payment", 600 + i // 2), ("ip", 700 + i))
+        ):
+            made.event(f"link{i}", 21 + k, text=made.text(12), harm=True, **{column: code})
+    chain = {f"link{i}" for i in range(9)}
+    assert max(len(chain & cluster) for cluster in _clusters(_detect(made))) >= 8
+
+
+def test_a_farm_that_shares_nothing_but_prompts_is_found_and_a_viral_prompt_is_worth_nothing() -> None:
+    made = World(4)
+    made.loners(300)
+    viral, template = made.text(16), made.text(20)
+    for i in range(300):
+        made.event(f"loner{i:03d}", 30, text=viral)
+    for i in range(10):
+        made.account(f"farm{i}", 20 + i / 20)
+        for k in range(4):
+            made.event(
+                f"farm{i}", 21 + k, text=[w if made.random.random() > 0.08 else WORDS[k] for w in template],
+                harm=True, ip=40_000 + 10 * i + k, device=50_000 + i,
+            )  # fmt: skip
+        made.event(f"farm{i}", 30, text=viral)
+    found = _detect(made)
+    assert _clusters(found)[0] == {f"farm{i}" for i in range(10)}
+    assert not any(name.startswith("loner") for name in found.members["account_id"])
+
+
+def test_agents_that_run_one_tool_chain_are_found() -> None:
+    made = World(5)
+    made.loners(200)
+    tools = ["search", "fetch", "shell", "mail", "write"]
+    for i in range(9):
+        made.account(f"bot{i}", 20 + i / 20)
+        for session in range(2):
+            for step, tool in enumerate(tools):
+                made.event(
+                    f"bot{i}", 21 + session + step / 1440, tool=tool, tool_shape=step + 1, session=1000 * i + session,
+                    ip=40_000 + i, device=50_000 + i, harm=step == 4,
+                )  # fmt: skip
+    found = _detect(made)
+    assert _clusters(found)[0] == {f"bot{i}" for i in range(9)}
+    (chain,) = found.changes.nodes["ToolChain"].to_pylist()
+    assert (chain["accounts"], chain["tools"]) == (9, " > ".join(tools))
+
+
+def test_declared_entities_and_relations_tie_accounts() -> None:
+    made = World(6)
+    made.loners(300)
+    for i in range(6):
+        made.account(f"tied{i}", 20 + i / 50)
+        made.rows["links"].append({"account_id": f"tied{i}", "entity_type": "wallet", "entity": 77})
+        if i:
+            made.rows["relations"].append(
+                {"src_account_id": "tied0", "dst_account_id": f"tied{i}", "kind": "referral"}
+            )
+    found = _detect(made)
+    assert {f"tied{i}" for i in range(6)} in _clusters(found)
+    said = found.evidence.set_index("layer")
+    assert said.loc["wallet", "entity"] == f"wallet_{77:016x}"
+    assert said.loc["referral_source", "entity"] == "tied0"
+
+
+def test_an_empty_log_and_accounts_without_events() -> None:
+    nothing = _detect(World(7))
+    assert (nothing.accounts, len(nothing.clusters), len(nothing.scores)) == (0, 0, 0)
+    few = World(7)
+    few.account("a", 0)
+    few.account("b", 1)
+    assert _detect(few).scores["score"].tolist() == [0.0, 0.0]
+
+
+def test_a_cluster_as_a_networkx_graph(found: Detection) -> None:
+    row = found.clusters.iloc[0]
+    frames = {name: getattr(found, name) for name in ("members", "edges", "entities")}
+    of = {name: frame[frame["cluster_id"] == row["cluster_id"]] for name, frame in frames.items()}
+    none = found.evidence.iloc[:0]
+    cluster = Cluster(
+        **{name: row[name] for name in (
+            "cluster_id", "digest", "size", "score", "bits", "coordination", "abuse", "layers", "first_seen",
+            "last_seen", "status",
+        )},
+        run_id="r1", members=of["members"], edges=of["edges"], evidence=none, counter_evidence=none,
+        entities=of["entities"], timeline=found.timeline,
+    )  # fmt: skip
+    graph = to_networkx(cluster)
+    assert nx.is_connected(graph)
+    kinds = pd.Series([kind for _, kind in graph.nodes(data="kind")]).value_counts()
+    assert kinds["account"] == 8
+    assert kinds["payment"] == 1
+    assert {graph.edges[edge]["count"] for edge in graph.edges("payment_token_120")} == {1}
