@@ -8,7 +8,7 @@ it is one operator's, and where they are strangers in everything else it is a pl
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,9 +51,7 @@ def learn(model: Model) -> Model:
         contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
         prior=sample.prior,
     )
-    for _ in range(ENTITY_STEPS):
-        learnt = _judge_entities(learnt)
-    return learnt
+    return _judge_entities(learnt)
 
 
 def _em(sample: Model, share: float) -> Model:
@@ -88,40 +86,65 @@ def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
     return replace(contrast, m=(seen + PSEUDO_PAIRS * contrast.u) / (seen.sum() + PSEUDO_PAIRS))
 
 
+@dataclass(frozen=True)
+class _Users:
+    """What does not change while the entities of a layer are judged: by pair `base` (log2 odds from frequency alone),
+    `entity` (numbered from 0) and `band` (-1 for large ones); by entity its `pairs`, those there are in all (`looked`)
+    and the mean chance by frequency (`first`)."""
+
+    base: FloatArray
+    entity: IntArray
+    band: IntArray
+    pairs: IntArray
+    looked: FloatArray
+    first: FloatArray
+
+
+def _users(model: Model, layer: Shared) -> _Users:
+    present, entity = np.unique(layer.entity, return_inverse=True)
+    pairs = np.bincount(entity)
+    users = layer.users[present]
+    users = np.where(users > 0, users, pairs + 1)
+    # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
+    looked = np.where(users > ALL_PAIRS, np.maximum(users * (users - 1) / 2, pairs), pairs)
+    band = np.where(users > ALL_PAIRS, -1, np.minimum(np.log2(users), SIZES - 1).astype(np.int64))
+    base = model.prior + np.log2(layer.m) + layer.rarity
+    return _Users(base, entity, band[entity], pairs, looked, np.bincount(entity, probability(base)) / pairs)
+
+
 def _judge_entities(model: Model) -> Model:
     """Moves each entity's bits to what the pairs that share it show in all other groups.
 
     For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
-    frequency and is the mean posterior of its pairs given everything but their own group.
+    frequency and is the mean posterior of its pairs given everything but their own group; entities of about one size
+    are judged together first.
     """
-    total = model.bits()
-    groups = {group: np.maximum(model.group_bits(group), 0.0) for group in model.groups}
-    shared = []
-    for layer in model.shared:
-        if len(layer.pair) == 0:
-            shared.append(layer)
-            continue
-        base = model.prior + np.log2(layer.m) + layer.rarity
-        others = total[layer.pair] - groups[layer.group][layer.pair] - model.prior
-        posterior = probability(model.prior + layer.bits + others)
-        pairs = np.bincount(layer.entity, minlength=len(layer.users))
-        users = np.where(layer.users > 0, layer.users, pairs + 1)
-        # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
-        looked = np.where(users > ALL_PAIRS, users * (users - 1) / 2, pairs)
-        size = np.minimum(np.log2(np.maximum(users, 1)), SIZES - 1).astype(np.int64)
-        small = users[layer.entity] <= ALL_PAIRS
-        band = size[layer.entity]
-        common = _logit_of_mean(posterior[small], band[small], SIZES) - _logit_of_mean(
-            probability(base[small]), band[small], SIZES
-        )
-        start = probability(base + np.where(small, common[band], 0.0))
-        expected = np.bincount(layer.entity, start, minlength=len(pairs)) / np.maximum(pairs, 1)
-        pure = np.bincount(layer.entity, posterior, minlength=len(pairs)) + ENTITY_PAIRS * expected
-        pure = pure / (np.maximum(pairs, looked) + ENTITY_PAIRS)
-        first = np.bincount(layer.entity, probability(base), minlength=len(pairs)) / np.maximum(pairs, 1)
-        gain = np.clip(_logit(pure) - _logit(first), *GAIN_RANGE)
-        shared.append(replace(layer, gain=gain[layer.entity]))
-    return replace(model, shared=shared)
+    known = {layer.name: _users(model, layer) for layer in model.shared if len(layer.pair)}
+    for _ in range(ENTITY_STEPS):
+        total = model.bits()
+        shared = []
+        for layer in model.shared:
+            if layer.name not in known:
+                shared.append(layer)
+                continue
+            users = known[layer.name]
+            own = np.maximum(model.group_bits(layer.group)[layer.pair], 0.0)
+            posterior = probability(total[layer.pair] - own + layer.bits)
+            gain = _gain(users, posterior)
+            shared.append(replace(layer, gain=gain[users.entity]))
+        model = replace(model, shared=shared)
+    return model
+
+
+def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
+    small = users.band >= 0
+    band = users.band[small]
+    common = _logit_of_mean(posterior[small], band) - _logit_of_mean(probability(users.base[small]), band)
+    moved = users.base.copy()
+    moved[small] += common[band]
+    expected = np.bincount(users.entity, probability(moved)) / users.pairs
+    pure = (np.bincount(users.entity, posterior) + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
+    return np.asarray(np.clip(_logit(pure) - _logit(users.first), *GAIN_RANGE))
 
 
 def _logit(share: FloatArray) -> FloatArray:
@@ -129,9 +152,9 @@ def _logit(share: FloatArray) -> FloatArray:
     return np.asarray(np.log2(kept / (1 - kept)))
 
 
-def _logit_of_mean(value: FloatArray, band: IntArray, bands: int) -> FloatArray:
+def _logit_of_mean(value: FloatArray, band: IntArray) -> FloatArray:
     """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair."""
-    return _logit((np.bincount(band, value, minlength=bands) + 0.5) / (np.bincount(band, minlength=bands) + 1))
+    return _logit((np.bincount(band, value, minlength=SIZES) + 0.5) / (np.bincount(band, minlength=SIZES) + 1))
 
 
 def probability(bits: FloatArray) -> FloatArray:

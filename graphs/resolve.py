@@ -27,14 +27,15 @@ def family_ids(layer: str, code: np.ndarray) -> np.ndarray:
 def resolve_entities(
     con: duckdb.DuckDBPyConnection, evidence: pd.DataFrame, accounts: AccountTable, incidences: list[Incidence]
 ) -> pd.DataFrame:
-    """Puts the token of the exemplar in the place of layer and dense entity; null where a reason has none."""
+    """Puts the token of the exemplar in the place of layer and dense entity; null where a reason has none. That of a
+    relation is the account that has most of it."""
     by_name = {incidence.spec.name: incidence for incidence in incidences}
     out = np.full(len(evidence), None, dtype=object)
     layers = evidence["entity_layer"].to_numpy(dtype=object)
     entity = evidence["entity"].to_numpy(dtype=np.int64)
-    for name in sorted({layer for layer in layers if isinstance(layer, str) and layer in by_name}):
+    for name in sorted({layer for layer in layers if isinstance(layer, str)}):
         at = np.flatnonzero((layers == name) & (entity >= 0))
-        out[at] = _tokens(con, by_name[name], entity[at], accounts)
+        out[at] = _tokens(con, by_name[name], entity[at], accounts) if name in by_name else accounts.ids[entity[at]]
     columns = ["cluster_id", "against", "layer", "bits", "text", "entity", "accounts"]
     return evidence.assign(entity=pd.Series(out, index=evidence.index, dtype="str"))[columns]
 

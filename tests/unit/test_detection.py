@@ -299,6 +299,7 @@ def test_declared_entities_and_relations_tie_accounts() -> None:
     said = found.evidence.set_index("layer")
     assert said.loc["wallet", "entity"] == f"wallet_{77:016x}"
     assert said.loc["referral_source", "entity"] == "tied0"
+    assert said.loc["referral", "entity"] == "tied0"
 
 
 def test_an_empty_log_and_accounts_without_events() -> None:
