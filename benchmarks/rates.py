@@ -22,7 +22,7 @@ from ringwatch.graphs.store import Applied, Changes, Neo4jStore
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests.neo4j_server import Server, ServerError, running
 
-__all__ = ["ServerError", "measure", "run"]
+__all__ = ["Server", "ServerError", "measure", "with_server"]
 
 _CHUNK = 2_500
 _BARE = (
@@ -32,14 +32,18 @@ _BARE = (
 )
 
 
-def run(*, edges: int = 100_000, turns: int = 3) -> list[Figure]:
-    """Starts a server of its own. `turns` of each way, in turn, on the same relationships."""
+def with_server(benchmark: Callable[[Server], list[Figure]]) -> list[Figure]:
+    """Runs a benchmark on a server of its own.
+
+    Raises:
+        ServerError: there can be none here.
+    """
     with tempfile.TemporaryDirectory() as home, running(Path(home)) as server:
-        return measure(server, edges, turns)
+        return benchmark(server)
 
 
-def measure(server: Server, edges: int, turns: int) -> list[Figure]:
-    """On the empty database of `server`."""
+def measure(server: Server, *, edges: int = 100_000, turns: int = 3) -> list[Figure]:
+    """`turns` of each way, in turn, on the same relationships; on the empty database of `server`."""
     accounts, ips, frame = _graph(edges)
     rows = _rows(frame)
     with (

@@ -1,6 +1,6 @@
 """`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
 
-usage: run.py [floor] [hop] [easy] [neo4j] [crash] [--seeds N] [--kills N]
+usage: run.py [floor] [hop] [easy] [neo4j] [crash] [crash-neo4j] [--seeds N] [--kills N]
 Exit status 1 when a figure misses what it is held to.
 """
 
@@ -48,14 +48,24 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
         "hop": lambda: quality.hop(OUT, _need(SHARED / "data" / "hop")),
         "easy": lambda: quality.easy(OUT, seeds=seeds),
-        "neo4j": lambda: _with_server(rates.run),
+        "neo4j": lambda: _with_server(_neo4j),
         "crash": lambda: crash.run(OUT, "embedded", kills=kills),
+        "crash-neo4j": lambda: _with_server(
+            lambda server: crash.run(OUT, "neo4j", kills=kills, init=server.init_arguments, env=server.env)
+        ),
     }
 
 
-def _with_server(benchmark: Callable[[], list[Figure]]) -> list[Figure]:
+def _neo4j(server: rates.Server) -> list[Figure]:
+    figures = rates.measure(server)
+    server.empty()
+    hop = _need(SHARED / "data" / "hop")
+    return [*figures, *quality.hop_on_both_stores(OUT, hop, server.init_arguments, server.env)]
+
+
+def _with_server(benchmark: Callable[[rates.Server], list[Figure]]) -> list[Figure]:
     try:
-        return benchmark()
+        return rates.with_server(benchmark)
     except rates.ServerError as error:
         raise NotHereError(str(error)) from error
 
@@ -81,7 +91,7 @@ def _write(sections: dict[str, str], order: list[str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs benchmarks and writes docs/results.md.")
-    parser.add_argument("names", nargs="*", help="floor, hop, easy, neo4j, crash; all by default")
+    parser.add_argument("names", nargs="*", help="floor, hop, easy, neo4j, crash, crash-neo4j; all by default")
     parser.add_argument("--seeds", type=int, default=5, help="worlds of `simulate easy`")
     parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")
     arguments = parser.parse_args()

@@ -137,7 +137,7 @@ def _relations(con: duckdb.DuckDBPyConnection, edges: dict[str, pa.Table]) -> No
     con.execute(
         """CREATE OR REPLACE TEMP TABLE related AS
            SELECT src_account_id AS src, dst_account_id AS dst, kind, sum(coalesce(count, 1))::BIGINT AS count,
-                  min(ts) AS first_seen, max(ts) AS last_seen, sum(amount) AS amount
+                  min(ts) AS first_seen, max(ts) AS last_seen, sum(amount ORDER BY amount) AS amount
            FROM relations WHERE src_account_id IN (SELECT account_id FROM touched)
            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
     )

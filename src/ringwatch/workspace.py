@@ -222,13 +222,13 @@ class Workspace:
         keep = {
             self.log_dir: set(current.batches),
             self.runs_dir: set(current.runs),
-            self.store_dir: {current.generation} if current.generation else set(),
+            self.store_dir: {current.generation, f"{current.generation}.wal"},
             self.staging_dir: set(),
         }
         for folder, names in keep.items():
             folder.mkdir(exist_ok=True)
             for path in folder.iterdir():
-                if path.name not in names and path.suffix != ".wal":
+                if path.name not in names:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in self.root.glob(".CURRENT.*.tmp"):
             path.unlink()
