@@ -219,7 +219,7 @@ class Workspace:
 
     def _sweep(self) -> None:
         current = self.current()
-        keep = {
+        keep: dict[Path, set[str | None]] = {
             self.log_dir: set(current.batches),
             self.runs_dir: set(current.runs),
             self.store_dir: {current.generation, f"{current.generation}.wal"},
