@@ -88,9 +88,11 @@ def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
 
 @dataclass(frozen=True)
 class _Users:
-    """What does not change while the entities of a layer are judged: by pair `base` (log2 odds from frequency alone),
-    `entity` (numbered from 0) and `band` (-1 for large ones); by entity its `pairs`, those there are in all (`looked`)
-    and the mean chance by frequency (`first`)."""
+    """What does not change while the entities of a layer are judged.
+
+    By pair: `base` (log2 odds from frequency alone), `entity` (numbered from 0), `band` (size in octaves, -1 for large
+    ones). By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`).
+    """
 
     base: FloatArray
     entity: IntArray
