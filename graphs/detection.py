@@ -26,6 +26,8 @@ from ringwatch.graphs.store.base import Changes
 from ringwatch.metrics import Stopwatch
 
 STAND = 0.0
+"""An edge stands when prior and evidence together exceed this: one operator is likelier than not."""
+
 ALONE = 0.3
 """How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
 
