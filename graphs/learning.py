@@ -90,7 +90,7 @@ def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
 class _Users:
     """What does not change while the entities of a layer are judged.
 
-    By pair: `base` (log2 odds from frequency alone), `entity` (numbered from 0), `band` (size in octaves, -1 if large).
+    By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (size in octaves, -1 if large).
     By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`).
     """
 
