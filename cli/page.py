@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ringwatch.export import records
-from ringwatch.graphs.clusters import ABUSE_LAYER
+from ringwatch.graphs.clusters import ABUSE_LAYERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     reasons = [*records(cluster.evidence), *records(cluster.counter_evidence)]
     about: dict[str, list[dict[str, Any]]] = {"One operation?": [], "Abuse?": []}
     for reason in reasons:
-        about["Abuse?" if reason["layer"] == ABUSE_LAYER else "One operation?"].append(reason)
+        about["Abuse?" if reason["layer"] in ABUSE_LAYERS else "One operation?"].append(reason)
     for question, found in about.items():
         _reasons(session, question, found)
     _days(session, cluster.timeline)

@@ -24,6 +24,9 @@ CAUGHT = (0.2, 0.4, 0.65, 0.9)
 SUSPECT = (0.005, 0.02, 0.06)
 """Shares of an honest group's members that look harmful all the same, averaged over."""
 
+AUTHORISED = 0.5
+"""How often harm from a known institution's own addresses is a team that tests safeguards, or a class about them."""
+
 LEAST_SHARE = 1e-4
 LARGEST_RATIO = 12.0
 """Bound, in bits, of what one account's harm can say: a red teamer is one person."""
@@ -52,7 +55,7 @@ def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
     )
     h, n = counts[:, 0].astype(float), counts[:, 1].astype(float)
     overall = (h * weight).sum() / max((n * weight).sum(), 1.0)
-    low, high, share = max(overall / 2, 1e-4), max(0.2, 4 * overall), 0.02
+    low, high, share = max(overall / 2, 1e-4), min(max(0.2, 4 * overall), 0.95), 0.02
     bits = np.zeros(len(h))
     for _ in range(EM_STEPS):
         bits = (_beta_binomial(h, n, high, ABUSIVE_PRECISION) - _beta_binomial(h, n, low, BENIGN_PRECISION)) / np.log(
@@ -87,6 +90,14 @@ def cluster_bits(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
         return np.asarray(np.logaddexp2.reduce(np.array(parts), axis=0) - np.log2(len(shares)))
 
     return likelihood(CAUGHT) - likelihood(SUSPECT)
+
+
+def unauthorised(hosted: FloatArray) -> FloatArray:
+    """The chance that harm is nobody's task, by the share of a cluster's events at a known institution's addresses.
+
+    Harm that is plain to see says nothing of who asked for it, so this bounds what any number of bits can reach.
+    """
+    return np.asarray(1 - AUTHORISED * hosted)
 
 
 def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> tuple[FloatArray, float]:

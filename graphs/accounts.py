@@ -20,6 +20,9 @@ NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
 
 
+HOSTS = ("campus", "company")
+"""Kinds of known addresses behind which an institution answers for its people."""
+
 ALL_ACCOUNTS = """
     SELECT account_id FROM accounts UNION SELECT account_id FROM events UNION SELECT account_id FROM links
     UNION SELECT src_account_id FROM relations UNION SELECT dst_account_id FROM relations
@@ -33,8 +36,8 @@ class AccountTable:
 
     `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
-    last_seen (µs), org (dense code, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence
-    exists in the data at all.
+    last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), org (dense
+    code, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame
@@ -69,6 +72,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         """
     )
     names = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
+    hosts = ", ".join(f"'{name}'" for name in HOSTS)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE ev AS
@@ -87,15 +91,19 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         SELECT ix.account_id, coalesce(epoch_us(a.created_at), s.first_seen)::DOUBLE AS created_at,
                coalesce(s.events, 0) AS events, coalesce(s.judged, 0) AS judged, coalesce(s.harmful, 0) AS harmful,
                coalesce(s.refused, 0) AS refused, s.first_seen::DOUBLE AS first_seen,
-               s.last_seen::DOUBLE AS last_seen, coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
+               s.last_seen::DOUBLE AS last_seen, coalesce(s.hosted, 0.0) AS hosted,
+               coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
                a.org_id IS NULL AS no_org {extra}
         FROM ix LEFT JOIN accounts a USING (account_id)
         LEFT JOIN (
             SELECT i, count(*) AS events,
                    count(*) FILTER (kind IN ('chat', 'api', 'tool_call', 'other')) AS judged,
                    count(*) FILTER (harmful) AS harmful, count(*) FILTER (refused) AS refused,
-                   min(ts) AS first_seen, max(ts) AS last_seen
-            FROM ev GROUP BY i) s USING (i)
+                   min(ts) AS first_seen, max(ts) AS last_seen,
+                   count(host)::DOUBLE / greatest(count(ip), 1) AS hosted
+            FROM ev LEFT JOIN (
+                SELECT DISTINCT entity AS host FROM entities WHERE entity_type = 'ip' AND kind IN ({hosts})
+            ) ON ip = host GROUP BY i) s USING (i)
         ORDER BY ix.i
         """
     ).df()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits
+from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import Verdicts
@@ -20,8 +20,12 @@ from ringwatch.graphs.reasons import edge_layers, reasons
 
 MIN_SIZE = 3
 
-ABUSE_LAYER = "harm"
-"""The layer of evidence that says whether a cluster is abusive; all others say whether it is one operation."""
+HARM_LAYER, HOST_LAYER = "harm", "institution"
+ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER)
+"""Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
+
+LEAST_HOSTED = 0.1
+"""A smaller share of events at an institution's addresses is worth no sentence."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ def describe_clusters(
     coordination = belongs * (1 - np.exp2(1.0 - size))
     harm_bits = np.zeros(count) if harm is None else cluster_bits(harm, cluster, count)
     abuse, usual = (np.full(count, np.nan), 1.0) if harm is None else abuse_probability(harm_bits)
+    hosted = _hosted(accounts, verdicts, cluster, count)
+    abuse = abuse * unauthorised(hosted)
     score = coordination if harm is None else coordination * abuse
     member = np.flatnonzero(cluster >= 0)
     member = member[np.argsort(cluster[member], kind="stable")]
@@ -123,7 +129,8 @@ def describe_clusters(
     evidence, layers = reasons(model, inside, of_edge, count)
     if harm is not None:
         evidence = pd.concat(
-            [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits)], ignore_index=True
+            [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits), _host_evidence(hosted)],
+            ignore_index=True,
         )
     digests = digest_clusters(of_member, names, evidence, count)
     first_seen, last_seen = _span(accounts, member, of_member, count)
@@ -187,6 +194,34 @@ def _span(accounts: AccountTable, member: IntArray, of_member: IntArray, count: 
     return moments[0].reset_index(drop=True), moments[1].reset_index(drop=True)
 
 
+def _hosted(accounts: AccountTable, verdicts: Verdicts, cluster: IntArray, count: int) -> FloatArray:
+    """Mean share of its members' events at an institution's addresses, by cluster; 0 where somebody has judged a
+    member abusive, since that settles whether the harm was a task."""
+    inside = cluster >= 0
+    size = np.bincount(cluster[inside], minlength=count)
+    share = np.bincount(cluster[inside], accounts.frame["hosted"].to_numpy()[inside], minlength=count)
+    judged = cluster[verdicts.account[verdicts.bits > 0]]
+    share[judged[judged >= 0]] = 0.0
+    return np.asarray(share / np.maximum(size, 1))
+
+
+def _host_evidence(hosted: FloatArray) -> pd.DataFrame:
+    """What speaks for clusters that live behind a known institution's addresses."""
+    at = np.flatnonzero(hosted >= LEAST_HOSTED)
+    bits = np.log2(unauthorised(hosted[at])).round(3)
+    text = [
+        f"{share:.0%} of their events come from addresses of a known company or campus, where harm may be a task"
+        f" ({worth:+.1f} bits for abuse)."
+        for share, worth in zip(hosted[at].tolist(), bits.tolist(), strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "cluster": at, "against": True, "layer": HOST_LAYER, "bits": bits, "text": pd.Series(text, dtype=object),
+            "entity_layer": None, "entity": -1, "accounts": 0,
+        }
+    )  # fmt: skip
+
+
 def _harm_evidence(
     accounts: AccountTable, verdicts: Verdicts, cluster: IntArray, count: int, bits: FloatArray
 ) -> pd.DataFrame:
@@ -212,7 +247,7 @@ def _harm_evidence(
         text.append(f"{said} ({bits[number]:+.1f} bits for abuse).")
     return pd.DataFrame(
         {
-            "cluster": np.arange(count), "against": bits < 0, "layer": ABUSE_LAYER, "bits": bits.round(3),
+            "cluster": np.arange(count), "against": bits < 0, "layer": HARM_LAYER, "bits": bits.round(3),
             "text": pd.Series(text, dtype=object), "entity_layer": None, "entity": -1, "accounts": with_harm,
         }
     )  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 
 from ringwatch.config import make_config
 from ringwatch.graphs import Cluster, Detection, detect, to_networkx
+from ringwatch.graphs.clusters import ABUSE_LAYERS
 from ringwatch.graphs.schema import EDGES, NODES
 from ringwatch.ingest.contract import PROMPTS_LOG, TOKENS_LOG, tables
 from ringwatch.metrics import Stopwatch
@@ -141,6 +142,28 @@ def test_the_same_team_without_harm_is_coordinated_and_not_abusive(found: Detect
     assert team["abuse"] < 0.3
 
 
+def test_harm_behind_a_known_company_is_half_as_surely_abuse_unless_somebody_judged_it() -> None:
+    hosted = World(1)
+    hosted.loners(60)
+    hosted.ring("ring", 8)
+    hosted.ring("redteam", 8, base=500)
+    hosted.rows["entities"] = [{"entity_type": "ip", "entity": 500 + k, "kind": "company"} for k in (0, 1)]
+    found = _detect(hosted)
+    red = {f"redteam{i}" for i in range(8)}
+    place = _clusters(found).index(red)
+    assert place > 0
+    assert found.clusters["abuse"].iloc[0] > 0.9
+    assert found.clusters["abuse"].iloc[place] == pytest.approx(0.5, abs=0.02)
+    said = found.evidence[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[place]]
+    assert said.set_index("layer").loc["institution", "bits"] == pytest.approx(-1.0)
+    assert "institution" not in set(
+        found.evidence.loc[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[0], "layer"]
+    )
+    hosted.rows["labels"] = [{"account_id": "redteam0", "label": "abusive", "labelled_at": START}]
+    judged = _detect(hosted, labels=True)
+    assert judged.clusters["abuse"].iloc[_clusters(judged).index(red)] > 0.9
+
+
 def test_every_account_has_one_score_and_the_ring_the_highest(found: Detection) -> None:
     score = found.scores.set_index("account_id")["score"]
     assert found.accounts == len(score) == 74
@@ -154,7 +177,7 @@ def test_every_account_has_one_score_and_the_ring_the_highest(found: Detection) 
 def test_reasons_add_up_and_name_what_is_shared(found: Detection) -> None:
     for row in found.clusters.itertuples():
         said = found.evidence[found.evidence["cluster_id"] == row.cluster_id]
-        assert said.loc[said["layer"] != "harm", "bits"].sum() == pytest.approx(row.bits, abs=0.02)
+        assert said.loc[~said["layer"].isin(ABUSE_LAYERS), "bits"].sum() == pytest.approx(row.bits, abs=0.02)
         assert (said["against"] == (said["bits"] < 0)).all()
         assert len(said) <= 13
     ring = found.evidence[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[0]].set_index("layer")
