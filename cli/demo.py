@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import shutil
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,14 +51,16 @@ def _demo(
 
     def show() -> None:
         first = simulated["clusters"][0]["cluster_id"] if simulated["clusters"] else "CLUSTER"
+        command = "ringwatch" if shutil.which("ringwatch") else sys.argv[0]
         session.line()
         session.line("Where to look next", style="bold")
         for line in (
             f"export RINGWATCH_WORKSPACE={output / 'easy'}",
-            f"ringwatch clusters show {first}          # every reason, members, entities",
-            "ringwatch query list                          # questions in Cypher",
-            f"ringwatch export {first} --format graphml --output suspects.graphml",
-            f"ringwatch evaluate --labels {world / 'truth' / 'labels.parquet'}",
+            f"{command} clusters show {first}",
+            f"{command} query list",
+            f"{command} query run shared-entities --param account={simulated['account']}",
+            f"{command} export {first} --format graphml --output suspects.graphml",
+            f"{command} evaluate --labels {world / 'truth' / 'labels.parquet'}",
         ):
             session.line(f"  {line}")
 
@@ -120,5 +123,8 @@ def _run(
         "ingest": batch.document(),
         "detect": record.document(),
         "clusters": records(top),
+        "account": next(
+            iter(run.members.loc[run.members["cluster_id"].isin(top["cluster_id"][:1]), "account_id"]), None
+        ),
         "evaluate": report.document(),
     }
