@@ -81,8 +81,11 @@ class Session:
         table = Table(
             *(), box=None, header_style="bold", pad_edge=False, collapse_padding=False, padding=(0, 2, 0, 0)
         )
-        for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for place, column in enumerate(columns):
+            # The first names the row: broken over lines it could not be copied.
+            table.add_column(
+                column, justify="right" if column in right else "left", overflow="fold", no_wrap=place == 0
+            )
         for row in rows:
             table.add_row(*("" if cell is None else str(cell) for cell in row))
         self.console.print(table)
