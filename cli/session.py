@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ringwatch.errors import UsageError
 from ringwatch.metrics import Stopwatch
@@ -87,7 +88,8 @@ class Session:
                 column, justify="right" if column in right else "left", overflow="fold", no_wrap=place == 0
             )
         for row in rows:
-            table.add_row(*("" if cell is None else str(cell) for cell in row))
+            # As texts: what a cell quotes is no markup.
+            table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
         self.console.print(table)
 
     def line(self, text: str = "", style: str | None = None) -> None:
