@@ -86,7 +86,8 @@ def _days(session: Session, timeline: pd.DataFrame) -> None:
     session.line()
     session.line("Events", style="bold")
     each = "a day" if step == 1 else f"{step} days"
-    session.line(f"{daily.index[0].date()} {marks} {daily.index[-1].date()}   each mark {each}, highest {top:,}")
+    session.line(f"{daily.index[0].date()} {marks} {daily.index[-1].date()}")
+    session.line(f"Each mark is {each}, the highest {top:,} events.", style="dim")
 
 
 def _members(session: Session, cluster: Cluster) -> None:
