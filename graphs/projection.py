@@ -23,11 +23,15 @@ _ATTRIBUTES = ("email", "phone")
 def evidence_changes(con: duckdb.DuckDBPyConnection, entity_types: Iterable[str], *, fresh: str | None) -> Changes:
     """Frames to write to a store.
 
-    `con` has the log's views. `fresh` names a schema whose views hold the new batches alone; None means that all of
-    the log is new. Entities that a fresh row only describes (kind, network) are rewritten as well.
+    `con` has the log's views. `fresh` names a schema whose views hold the new batches alone, and in `held_accounts`
+    the accounts' rows of the others; None means that all of the log is new. Entities that a fresh row only describes
+    (kind, network) are rewritten as well. Where an account's newer row takes back what an older one said, the edges
+    of that kind are written anew, of all accounts.
     """
     con.execute("SET TimeZone = 'UTC'")
     _touched(con, fresh)
+    taken_back = {column for column in (*_ATTRIBUTES, "org_id") if fresh and _taken_back(con, fresh, column)}
+    replaced = [ENTITY_NODES[column][1] for column in _ATTRIBUTES if column in taken_back]
     nodes: dict[str, pa.Table] = {"Account": _query(con, _ACCOUNTS)}
     edges: dict[str, pa.Table] = {}
     con.execute(
@@ -36,9 +40,16 @@ def evidence_changes(con: duckdb.DuckDBPyConnection, entity_types: Iterable[str]
                   min(t.label) AS label, bool_or(t.disposable) AS disposable, min(k.kind) AS kind
            FROM tokens t LEFT JOIN entities k USING (entity_type, entity) GROUP BY 1, 2"""
     )
+    # An entity has its node where nobody uses it, too: the entities table may know it, before or after it is seen.
+    for entity_type, (label, _) in ENTITY_NODES.items():
+        nodes[label] = _query(con, _entity_nodes(entity_type))
+    nodes["Entity"] = _query(
+        con, "SELECT token, entity_type AS type, kind FROM named WHERE entity_type NOT IN "
+        f"({', '.join(repr(name) for name in ENTITY_NODES)}) ORDER BY 1"
+    )  # fmt: skip
     declared = []
     for entity_type in entity_types:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE uses AS {_uses(entity_type)}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE uses AS {_uses(entity_type, everyone=entity_type in taken_back)}")
         if not _some(con, "uses"):
             continue
         frame = _query(
@@ -46,23 +57,20 @@ def evidence_changes(con: duckdb.DuckDBPyConnection, entity_types: Iterable[str]
             f"WHERE entity_type = '{entity_type}' GROUP BY ALL ORDER BY ALL"
         )  # fmt: skip
         if entity_type in ENTITY_NODES:
-            label, edge = ENTITY_NODES[entity_type]
-            nodes[label] = _query(con, _entity_nodes(entity_type))
-            edges[edge] = frame
+            edges[ENTITY_NODES[entity_type][1]] = frame
         else:
             declared.append(frame)
     if declared:
-        nodes["Entity"] = _query(
-            con, "SELECT token, entity_type AS type, kind FROM named WHERE entity_type NOT IN "
-            f"({', '.join(repr(name) for name in ENTITY_NODES)}) ORDER BY 1"
-        )  # fmt: skip
         edges["LINKED_TO"] = pa.concat_tables(declared)
     _parents(con, nodes, edges)
-    _organizations(con, nodes, edges)
+    _organizations(con, nodes, edges, everyone="org_id" in taken_back)
+    if "org_id" in taken_back:
+        replaced += ["Organization", "MEMBER_OF"]
     _relations(con, edges)
     return Changes(
         {label: frame for label, frame in nodes.items() if len(frame)},
         {edge: frame for edge, frame in edges.items() if len(frame)},
+        replace=tuple(replaced),
     )
 
 
@@ -71,6 +79,17 @@ def _touched(con: duckdb.DuckDBPyConnection, fresh: str | None) -> None:
     named = [f"SELECT account_id FROM {source}{table}" for table in ("accounts", "events", "links", "labels")]
     named += [f"SELECT {end}_account_id FROM {source}relations" for end in ("src", "dst")]
     con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT account_id FROM ({' UNION '.join(named)})")
+
+
+def _taken_back(con: duckdb.DuckDBPyConnection, fresh: str, column: str) -> bool:
+    """Whether a held row of an account that a fresh one updates said what its standing row does not."""
+    return bool(
+        con.execute(
+            f"""SELECT 1 FROM {fresh}.held_accounts h JOIN accounts a USING (account_id)
+                WHERE h.{column} IS NOT NULL AND h.{column} IS DISTINCT FROM a.{column}
+                AND account_id IN (SELECT account_id FROM {fresh}.accounts) LIMIT 1"""
+        ).fetchall()
+    )
 
 
 _HARMLESS = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
@@ -91,20 +110,24 @@ _ACCOUNTS = f"""
     ORDER BY 1"""
 
 
-def _uses(entity_type: str) -> str:
+_TOUCHED = "SEMI JOIN touched USING (account_id)"
+
+
+def _uses(entity_type: str, *, everyone: bool) -> str:
+    among = "" if everyone else _TOUCHED
     parts = [
         f"""SELECT account_id, entity, coalesce(count, 1) AS n, ts AS first, ts AS last FROM links
-            SEMI JOIN touched USING (account_id) WHERE entity_type = '{entity_type}'"""
+            {among} WHERE entity_type = '{entity_type}'"""
     ]
     if entity_type in _COLUMNS:
         parts.append(
             f"""SELECT account_id, {entity_type} AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last
-                FROM events SEMI JOIN touched USING (account_id) WHERE {entity_type} IS NOT NULL GROUP BY 1, 2"""
+                FROM events {among} WHERE {entity_type} IS NOT NULL GROUP BY 1, 2"""
         )
     elif entity_type in _ATTRIBUTES:
         parts.append(
             f"""SELECT account_id, {entity_type} AS entity, 1 AS n, created_at AS first, created_at AS last
-                FROM accounts SEMI JOIN touched USING (account_id) WHERE {entity_type} IS NOT NULL"""
+                FROM accounts {among} WHERE {entity_type} IS NOT NULL"""
         )
     return " UNION ALL ".join(parts)
 
@@ -124,8 +147,10 @@ def _parents(con: duckdb.DuckDBPyConnection, nodes: dict[str, pa.Table], edges: 
         edges[edge] = _query(con, f"SELECT token AS src, parent AS dst {where} ORDER BY 1")
 
 
-def _organizations(con: duckdb.DuckDBPyConnection, nodes: dict[str, pa.Table], edges: dict[str, pa.Table]) -> None:
-    member = "FROM accounts SEMI JOIN touched USING (account_id) WHERE org_id IS NOT NULL"
+def _organizations(
+    con: duckdb.DuckDBPyConnection, nodes: dict[str, pa.Table], edges: dict[str, pa.Table], *, everyone: bool
+) -> None:
+    member = f"FROM accounts {'' if everyone else _TOUCHED} WHERE org_id IS NOT NULL"
     nodes["Organization"] = _query(con, f"SELECT DISTINCT org_id AS id {member} ORDER BY 1")
     edges["MEMBER_OF"] = _query(
         con, "SELECT account_id AS src, org_id AS dst, 1::BIGINT AS count, created_at AS first_seen, "

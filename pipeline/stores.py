@@ -221,6 +221,7 @@ def log_changes(workspace: Workspace, current: Current, held: tuple[str, ...]) -
             missing = [batch for batch in current.batches if batch not in held]
             for table in (*TABLE_NAMES, "tokens"):
                 con.execute(f"CREATE VIEW fresh.{table} AS SELECT * FROM {log.relation(table, missing)}")
+            con.execute(f"CREATE VIEW fresh.held_accounts AS SELECT * FROM {log.relation('accounts', held)}")
         return evidence_changes(con, workspace.config.all_entity_types, fresh=fresh)
 
 

@@ -92,6 +92,46 @@ def test_one_row_more_is_another_graph(first: Ringwatch, tables: Tables, tmp_pat
     assert command.digest() != first.digest()
 
 
+def test_what_is_known_of_an_entity_may_come_before_and_without_its_use(first: Ringwatch, tmp_path: Path) -> None:
+    seen = {"event_id": "e1", "ts": "2026-03-01", "account_id": "a", "kind": "chat", "ip": "198.51.100.7"}
+    known = [
+        {"entity_type": kind, "entity_id": value, "kind": "service"}
+        for kind, value in (("ip", "198.51.100.7"), ("ip", "203.0.113.9"), ("email", "desk@example.org"))
+    ]
+    events = write_drop(tmp_path / "events", {"events": [seen]})
+    entities = write_drop(tmp_path / "entities", {"entities": known})
+    digests = set()
+    for number, batches in enumerate(([[events], [entities]], [[entities], [events]], [[entities, events]])):
+        command = _twin(first, tmp_path / f"workspace{number}")
+        for batch in batches:
+            command.run("ingest", *batch)
+        digests.add(command.digest())
+    assert len(digests) == 1
+
+
+def test_what_an_account_takes_back_goes_whenever_it_is_learnt(first: Ringwatch, tmp_path: Path) -> None:
+    old = {
+        "account_id": "a",
+        "email": "a@example.org",
+        "phone": "+4930123456",
+        "org_id": "o1",
+        "updated_at": "2026-01-01",
+    }
+    new = {"account_id": "a", "email": "new@example.com", "phone": None, "org_id": "o2", "updated_at": "2026-02-01"}
+    stays = {**old, "account_id": "b"}
+    earlier = write_drop(tmp_path / "earlier", {"accounts": [old, stays]})
+    later = write_drop(tmp_path / "later", {"accounts": [new]})
+    digests = set()
+    for number, batches in enumerate(([[earlier], [later]], [[later], [earlier]], [[earlier, later]])):
+        command = _twin(first, tmp_path / f"workspace{number}")
+        for batch in batches:
+            command.run("ingest", *batch)
+        digests.add(command.digest())
+        edges = command.json("graph", "stats")["edges"]
+        assert (edges["HAS_EMAIL"], edges["HAS_PHONE"], edges["MEMBER_OF"]) == (2, 1, 2)
+    assert len(digests) == 1
+
+
 def test_the_rings_are_found_whole_and_lead(first: Ringwatch, tmp_path: Path) -> None:
     listed = first.json("clusters", "list")["clusters"]
     lines = first.members(tmp_path / "members.csv").decode().splitlines()[1:]
