@@ -85,6 +85,7 @@ def _fail(error: RingwatchError, arguments: list[str]) -> int:
             "code": error.exit_code,
             "error": error.message,
             "hint": error.hint,
+            **error.document(),
         }
         print(json.dumps(document))
     print(f"ringwatch: {error.message}{f' {error.hint}' if error.hint else ''}", file=sys.stderr)

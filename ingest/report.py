@@ -60,5 +60,9 @@ class FrozenError(DataError):
         )
         self.report = report
 
+    def document(self) -> dict[str, object]:
+        """The counts of the refused drop."""
+        return self.report.document()
+
     def __reduce__(self) -> tuple[type[FrozenError], tuple[IngestReport]]:
         return FrozenError, (self.report,)

@@ -21,6 +21,10 @@ class RingwatchError(Exception):
         self.message = message
         self.hint = hint
 
+    def document(self) -> dict[str, object]:
+        """What a program is told besides the sentence and the hint."""
+        return {}
+
 
 class UsageError(RingwatchError):
     """The command was called in a way that cannot work: bad option, no workspace, no run yet."""

@@ -257,3 +257,11 @@ def test_a_question_is_asked(world: Ringwatch) -> None:
     short = world.json("query", "run", "shared-entities", "--param", "account=ring0-0", "--limit", "1")
     assert len(short["rows"]) == 1
     assert short["truncated"] is True
+
+
+def test_a_refused_drop_says_what_was_read_and_stored_nothing(world: Ringwatch, tmp_path: Path) -> None:
+    row = {"event_id": "frozen", "ts": "never", "account_id": "a", "kind": "chat"}
+    drop = write_drop(tmp_path / "drop", {"events": [row]})
+    document = _is_refused(world.call("ingest", drop, "--mode", "freeze", "--json"), 3)
+    assert (document["read"], document["violations"]) == (1, {"bad_time": 1})
+    assert {document[count] for count in ("stored", "duplicates", "quarantined")} == {0}
