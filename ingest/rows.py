@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,13 +59,23 @@ def _columns(text: str) -> dict[str, Any]:
 
 
 def _without_card(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """The row without the refused value, and without what may be a card number wherever else there is free text."""
+    """The row without the refused value, and without what may be a card number wherever else there is free text.
+
+    What is no text may be a long number of its own: there, only a number that is the refused one goes.
+    """
     kept = {column.name for column in table.columns if column.kind in _NO_TEXT}
+    refused = {_digits(row[name]) for name in _CARD_COLUMNS if name in row}
     clean: dict[str, Any] = {}
     for name, value in row.items():
         if name in _CARD_COLUMNS:
             continue
         text = value if isinstance(value, str) else json.dumps(value)
         blotted = without_long_numbers(text)
-        clean[name] = value if name in kept or blotted == text else blotted
+        same = any(card in _digits(value) for card in refused)
+        clean[name] = value if blotted == text or (name in kept and not same) else blotted
     return clean
+
+
+def _digits(value: Any) -> str:
+    """The digits of a value in ASCII, as the test for cards reads them."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", str(value)) if sign.isdecimal())

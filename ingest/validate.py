@@ -60,6 +60,8 @@ def _number(column: Column | None, name: str, kind: str) -> Plan:
     raw = f"{quoted(name)}::DOUBLE" if native else text_of(name, kind)
     r = quoted(f"r_{name}")
     d = r if native else f"try_cast({r} AS DOUBLE)"
+    if column is None and not native:  # a flag is the number 0 or 1
+        d = f"CASE lower({r}) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0 ELSE {d} END"
     what = column.kind if column else "number"
     checks = [(f"{r} IS NOT NULL AND ({d} IS NULL OR isinf({d}))", "bad_number", False)]
     fits = f"isfinite({d})"
@@ -180,8 +182,8 @@ def _bool(name: str, kind: str) -> Plan:
         return Plan(quoted(name), r, "{v}::VARCHAR")
     lower = f"lower({r})"
     value = (
-        f"CASE WHEN {lower} IN ('true', 't', '1', 'yes', 'y') THEN true"
-        f" WHEN {lower} IN ('false', 'f', '0', 'no', 'n') THEN false END"
+        f"CASE WHEN {lower} IN ('true', 't', '1', '1.0', 'yes', 'y') THEN true"
+        f" WHEN {lower} IN ('false', 'f', '0', '0.0', 'no', 'n') THEN false END"
     )
     return Plan(
         text_of(name, kind), value, "{v}::VARCHAR", [(f"{r} IS NOT NULL AND ({value}) IS NULL", "bad_bool", False)]

@@ -122,6 +122,7 @@ def test_a_bad_value_becomes_null_and_the_good_ones_stay(ingester: Any, event: E
         {"tokens": "12.0"}, {"refused": "YES"}, {"amount": "-3.5"}, {"payment_id": "4111111111111112"},
         {"payment_id": "tok_4111111111111111"}, {"ts": "2026-03-01"}, {"ts": "2026-03-01T10:00:00.123456789+0530"},
         {"tool_args": '"text"'}, {"prompt": "\x00\x01 odd \n text"}, {"x_a": "1e5"},
+        {"refused": "1.0"}, {"x_flag": "True"}, {"x_flag": True},
     ],
 )  # fmt: skip
 def test_what_is_odd_but_no_violation(ingester: Any, event: Event, row: dict[str, Any]) -> None:
@@ -160,6 +161,18 @@ def test_several_faults_of_a_row_are_one_violation_and_a_card_is_the_first(inges
     report = ingester.ingest(ingester.workspace(), ingester.file("events.jsonl", rows))
     assert report.violations == {"bad_time": 1, "pan_refused": 1}
     assert report.quarantined == 2
+
+
+def test_a_refused_card_is_in_no_other_column_either(ingester: Any, event: Event) -> None:
+    digits, other = CARD.replace(" ", ""), "5500005555555559"
+    row = event(1, account_id=digits, payment_id=CARD, session_id=other, prompt=f"it is {digits}")
+    row["event_id"] = f"pay-{digits}"
+    workspace = ingester.workspace()
+    assert ingester.ingest(workspace, ingester.file("events.csv", [row])).violations == {"pan_refused": 1}
+    output = ingester.folder / "all.jsonl"
+    export_quarantine(workspace, workspace.current(), output, reason="test")
+    assert digits not in output.read_text()
+    assert other in output.read_text(), "an identifier of its own stays"
 
 
 def test_the_quarantine_knows_file_line_and_row(ingester: Any, event: Event) -> None:
