@@ -39,6 +39,13 @@ def test_no_events_at_all_is_no_evidence() -> None:
     assert harm.bits == pytest.approx(np.zeros(5))
 
 
+@pytest.mark.parametrize("harmful", [5, 10, 20])
+def test_where_most_events_are_harmful_every_figure_is_a_number(harmful: int) -> None:
+    harm = account_harm(np.full(50, harmful), np.full(50, 20))
+    assert np.isfinite(harm.bits).all()
+    assert 0 < harm.share < 1
+
+
 def test_a_class_with_a_few_false_alarms_is_no_operation_and_one_red_teamer_makes_none() -> None:
     harm = _world()
     cluster = np.full(500, -1)
