@@ -118,7 +118,7 @@ class Chain:
         assert (again["stored"] == 0) == committed, again
         assert again["stored"] + again["duplicates"] == again["read"], again
         assert self.target.digest() == after, "repeating does not complete the batch"
-        assert orphans(self.target.workspace) == []
+        assert not (left := orphans(self.target.workspace)), left
         tally.add(done, committed=committed)
 
     def kill_detect(self, tally: Tally) -> None:
@@ -146,5 +146,5 @@ class Chain:
         self.target.run("detect", "--seed", "1")
         assert self.target.members(self._folder / "again.csv") == after, "it comes out otherwise than undisturbed"
         assert self.target.digest() == digest
-        assert orphans(self.target.workspace) == []
+        assert not (left := orphans(self.target.workspace)), left
         tally.add(done, committed=committed)

@@ -91,7 +91,7 @@ class _Users:
     """What does not change while the entities of a layer are judged.
 
     By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (size in octaves, -1 if large).
-    By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`).
+    By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`), `most` gain.
     """
 
     base: FloatArray
@@ -100,6 +100,7 @@ class _Users:
     pairs: IntArray
     looked: FloatArray
     first: FloatArray
+    most: FloatArray
 
 
 def _users(model: Model, layer: Shared) -> _Users:
@@ -111,7 +112,11 @@ def _users(model: Model, layer: Shared) -> _Users:
     looked = np.where(users > ALL_PAIRS, np.maximum(users * (users - 1) / 2, pairs), pairs)
     band = np.where(users > ALL_PAIRS, -1, np.minimum(np.log2(users), SIZES - 1).astype(np.int64))
     base = model.prior + np.log2(layer.m) + layer.rarity
-    return _Users(base, entity, band[entity], pairs, looked, np.bincount(entity, probability(base)) / pairs)
+    # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
+    rarity = np.full(len(present), np.inf)
+    np.minimum.at(rarity, entity, layer.rarity)
+    most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
+    return _Users(base, entity, band[entity], pairs, looked, np.bincount(entity, probability(base)) / pairs, most)
 
 
 def _judge_entities(model: Model) -> Model:
@@ -146,7 +151,7 @@ def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
     moved[small] += common[band]
     expected = np.bincount(users.entity, probability(moved)) / users.pairs
     pure = (np.bincount(users.entity, posterior) + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
-    return np.asarray(np.clip(_logit(pure) - _logit(users.first), *GAIN_RANGE))
+    return np.asarray(np.clip(_logit(pure) - _logit(users.first), GAIN_RANGE[0], users.most))
 
 
 def _logit(share: FloatArray) -> FloatArray:

@@ -31,7 +31,8 @@ def run_apart(
     """
     job = pickle.dumps((function, args, kwargs))
     command = [sys.executable, "-c", "from ringwatch.ingest.apart import serve; serve()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # close_fds=False: what is marked as inheritable, the writer's lock, is held by both.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as process:
         pipe, answers = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
         try:
             pipe.write(len(job).to_bytes(_LENGTH, "big") + job)

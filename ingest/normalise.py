@@ -199,7 +199,9 @@ def _email(value: str, _region: str | None) -> _Row:
     if domain in IGNORES_DOTS:
         mailbox = mailbox.replace(".", "") or local
     domain = SAME_DOMAIN.get(domain, domain)
-    base = re.sub(r"[\d._\-]+\Z", "", local.partition("+")[0]).replace(".", "")
+    # One mailbox with tags is a family of its own; without tags, names that differ by a number at the end are one.
+    name, tag, _ = mailbox.partition("+")
+    base = (name if tag else re.sub(r"[\d._\-]+\Z", "", name)).replace(".", "")
     family = f"{base}@{domain}" if base else None
     return f"{mailbox}@{domain}", domain, family, None, disposable
 

@@ -6,7 +6,7 @@
     audit.log        reveals and key rotations             lock      held by the one writer
 
 `CURRENT` is the single point of commit: a small JSON document, replaced by an atomic rename. What it does not
-name does not exist; the next writer removes it.
+name does not exist, and a writer removes it.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ class Workspace:
 
     @contextlib.contextmanager
     def writer(self, *, wait: float = 10.0) -> Iterator[None]:
-        """Holds the one writer's lock; on entry what a killed writer left behind is removed.
+        """Holds the one writer's lock. What `CURRENT` does not name is removed on entry (a killed writer's) and on leaving
+        (what was replaced; readers have it open, or look again).
 
         Raises:
             BusyError: another process still writes after `wait` seconds.
@@ -214,8 +215,14 @@ class Workspace:
                             hint="Wait for it, or give a longer --wait.",
                         ) from error
                     time.sleep(0.05)
+            # A process that this one starts to read raw values holds the lock as well: should this one be killed,
+            # the next writer waits for that one's end and sweeps what it left.
+            os.set_inheritable(handle.fileno(), True)
             self._sweep()
-            yield
+            try:
+                yield
+            finally:
+                self._sweep()
 
     def _sweep(self) -> None:
         current = self.current()
