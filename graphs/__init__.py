@@ -6,7 +6,7 @@ from ringwatch.graphs.accounts import AccountTable, collect_accounts
 from ringwatch.graphs.clusters import Cluster, to_networkx
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import build_model
-from ringwatch.graphs.detection import Detection, detect
+from ringwatch.graphs.detection import Detection, Gathered, detect, gather, weigh
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.layers import Incidence, LayerSpec
 from ringwatch.graphs.pairs import candidate_pairs
@@ -16,6 +16,7 @@ __all__ = [
     "AccountTable",
     "Cluster",
     "Detection",
+    "Gathered",
     "Incidence",
     "LayerSpec",
     "Model",
@@ -25,5 +26,7 @@ __all__ = [
     "detect",
     "evidence_changes",
     "find_communities",
+    "gather",
     "to_networkx",
+    "weigh",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -38,12 +40,20 @@ def build_model(
     second: IntArray,
     *,
     seed: int,
+    without: Collection[str] = (),
 ) -> Model:
-    """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior."""
+    """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior.
+
+    `without` names groups of contrasts (`signup`, `features`) to leave out.
+    """
     n = len(accounts)
     shared = [_share(incidence, first, second, n) for incidence in incidences]
     shared += [_relate(relation, first, second, n) for relation in relations]
-    contrasts = _contrasts(accounts, first, second, np.random.default_rng(seed))
+    contrasts = [
+        contrast
+        for contrast in _contrasts(accounts, first, second, np.random.default_rng(seed))
+        if contrast.group not in without
+    ]
     prior = float(np.log2(MATES[1] / max(n, 2)))
     return learn(Model(n, first, second, shared, contrasts, _chances(incidences, relations, first, second, n), prior))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,14 @@ from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, collect_verdicts, spread, with_verdicts
-from ringwatch.graphs.layers import TREE_KINDS, collect_incidences, collect_relations, common_sources
+from ringwatch.graphs.layers import (
+    TREE_KINDS,
+    Incidence,
+    Relation,
+    collect_incidences,
+    collect_relations,
+    common_sources,
+)
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
@@ -58,28 +66,25 @@ class Detection:
     changes: Changes
 
 
-def detect(
-    con: duckdb.DuckDBPyConnection,
-    *,
-    declared: tuple[str, ...],
-    tool_key: bytes,
-    seed: int,
-    use_labels: bool,
-    previous: pd.DataFrame | None,
-    run_id: str,
-    created_at: datetime,
-    as_of: datetime | None,
-    watch: Stopwatch,
-) -> Detection:
-    """Finds coordinated accounts in the attached views of the event log (`EventLog.attach`).
+@dataclass(frozen=True)
+class Gathered:
+    """What the log says, before anything is weighed: accounts, and by layer who has what and who dealt with whom."""
 
-    Args:
-        declared: entity types that the workspace declares. tool_key: at least 16 bytes, for sketches of tool chains.
-        use_labels: whether labels and verdicts count. previous: cluster_id and account_id of the run before.
-        run_id, created_at, as_of: what the store is to say of the run.
+    accounts: AccountTable
+    shared: list[Incidence]
+    relations: list[Relation]
+    content: Content
 
-    The same views and seed give the same frames. Makes temporary tables in `con`.
-    """
+    @property
+    def groups(self) -> list[str]:
+        """The groups of layers that there is anything of; contrasts of accounts' own columns are not among them."""
+        return sorted({one.spec.group for one in self.shared} | {one.spec.group for one in self.relations})
+
+
+def gather(
+    con: duckdb.DuckDBPyConnection, *, declared: tuple[str, ...], tool_key: bytes, watch: Stopwatch
+) -> Gathered:
+    """Reads the attached views of the event log, layer by layer; makes temporary tables in `con`."""
     with watch.stage("accounts"):
         accounts = collect_accounts(con)
     with watch.stage("layers"):
@@ -93,21 +98,60 @@ def detect(
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
     shared = [incidence for incidence in shared if len(incidence.account)]
+    return Gathered(accounts, shared, relations, Content(prompts, chains))
+
+
+def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collection[str] = ()) -> Model:
+    """Candidate pairs and their bits; `without` names groups of layers (and of contrasts) to leave out."""
+    shared = [incidence for incidence in gathered.shared if incidence.spec.group not in without]
+    relations = [relation for relation in gathered.relations if relation.spec.group not in without]
+    accounts = gathered.accounts
     with watch.stage("pairs"):
         first, second = candidate_pairs(shared, relations, len(accounts), seed=seed)
     with watch.stage("bits"):
-        model = build_model(accounts, shared, relations, first, second, seed=seed)
-        bits = model.bits()
-        stand = np.flatnonzero(bits > STAND)
+        return build_model(accounts, shared, relations, first, second, seed=seed, without=without)
+
+
+def detect(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    declared: tuple[str, ...],
+    tool_key: bytes,
+    seed: int,
+    use_labels: bool,
+    previous: pd.DataFrame | None,
+    run_id: str,
+    created_at: datetime,
+    as_of: datetime | None,
+    watch: Stopwatch,
+    gathered: Gathered | None = None,
+    without: Collection[str] = (),
+) -> Detection:
+    """Finds coordinated accounts in the attached views of the event log (`EventLog.attach`).
+
+    Args:
+        declared: entity types that the workspace declares. tool_key: at least 16 bytes, for sketches of tool chains.
+        use_labels: whether labels and verdicts count. previous: cluster_id and account_id of the run before.
+        run_id, created_at, as_of: what the store is to say of the run.
+        gathered: what `gather` made of the same views, where that is known already. without: groups of layers that
+            are left out.
+
+    The same views and seed give the same frames. Makes temporary tables in `con`.
+    """
+    gathered = gathered or gather(con, declared=declared, tool_key=tool_key, watch=watch)
+    accounts = gathered.accounts
+    model = weigh(gathered, seed=seed, watch=watch, without=without)
+    bits = model.bits()
+    stand = np.flatnonzero(bits > STAND)
     with watch.stage("communities"):
-        community = find_communities(len(accounts), first[stand], second[stand], bits[stand], seed=seed)
+        community = find_communities(len(accounts), model.first[stand], model.second[stand], bits[stand], seed=seed)
     with watch.stage("clusters"):
         verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
         harm = with_verdicts(account_harm(*_counts(accounts)), verdicts)
         evident = harm if accounts.harm_known or len(verdicts.account) else None
         found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, previous)
-        evidence = resolve_entities(con, found.evidence, accounts, shared)
-        entities = cluster_entities(con, found.members, accounts, shared)
+        evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
+        entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
         scores = account_scores(accounts, model, bits, evident, verdicts, found)
@@ -117,7 +161,7 @@ def detect(
     used = frozenset(accounts.ids[verdicts.account].tolist())
     with watch.stage("frames"):
         record = RunNode(run_id, created_at, as_of, seed, use_labels)
-        changes = store_changes(con, record, accounts, found, scores, model, Content(prompts, chains))
+        changes = store_changes(con, record, accounts, found, scores, model, gathered.content)
     return Detection(
         len(accounts),
         len(stand),
