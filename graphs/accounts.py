@@ -36,8 +36,9 @@ class AccountTable:
 
     `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
-    last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), org (dense
-    code, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
+    last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind
+    (dense code of the category that most of its harmful events have, -1 for none), org (dense code, -1 for none), and
+    the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame
@@ -77,7 +78,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         f"""
         CREATE OR REPLACE TEMP TABLE ev AS
         SELECT i, kind, epoch_us(ts) AS ts, session, ip, device, payment, user_agent, prompt, tool, tool_shape,
-               tool_values, refused,
+               tool_values, refused, CASE WHEN lower(harm) NOT IN ({names}) THEN lower(harm) END AS harm,
                coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({names}))
                    OR coalesce(refused, false) AS harmful,
                harm IS NOT NULL OR harm_score IS NOT NULL OR refused IS NOT NULL AS judged_by
@@ -92,6 +93,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
                coalesce(s.events, 0) AS events, coalesce(s.judged, 0) AS judged, coalesce(s.harmful, 0) AS harmful,
                coalesce(s.refused, 0) AS refused, s.first_seen::DOUBLE AS first_seen,
                s.last_seen::DOUBLE AS last_seen, coalesce(s.hosted, 0.0) AS hosted,
+               coalesce(dense_rank() OVER (ORDER BY h.harm NULLS LAST), 0) AS harm_kind, h.harm IS NULL AS no_kind,
                coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
                a.org_id IS NULL AS no_org {extra}
         FROM ix LEFT JOIN accounts a USING (account_id)
@@ -104,10 +106,15 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
             FROM ev LEFT JOIN (
                 SELECT DISTINCT entity AS host FROM entities WHERE entity_type = 'ip' AND kind IN ({hosts})
             ) ON ip = host GROUP BY i) s USING (i)
+        LEFT JOIN (
+            SELECT i, arg_max(harm, (n, harm)) AS harm FROM (
+                SELECT i, harm, count(*) AS n FROM ev WHERE harmful AND harm IS NOT NULL GROUP BY 1, 2
+            ) GROUP BY i) h USING (i)
         ORDER BY ix.i
         """
     ).df()
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
+    frame["harm_kind"] = np.where(frame.pop("no_kind"), -1, frame["harm_kind"])
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
     known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()
     return AccountTable(frame, bool(known[0][0]))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ringwatch.graphs.abuse import account_harm
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.layers import Incidence, Relation
@@ -24,6 +25,13 @@ SIGNUP_WORDS = [
 FEATURE_WORDS = [f"within {share:g} % of all accounts of each other" for share in (100 * FEATURE_BANDS).round(2)] + [
     "far apart"
 ]
+MISUSE_WORDS = [
+    "neither does harm", "one does harm, the other none", "both do harm, of different categories",
+    "both do harm, of one category",
+]  # fmt: skip
+HARMFUL = 0.5
+"""Least probability of the harmful kind at which an account counts as doing harm."""
+
 FEATURES = 4
 """At most this many `x_` features are contrasted."""
 
@@ -168,7 +176,31 @@ def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: n
         size = len(edges) + 1
         u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
         found.append(Contrast(name, group, text, band, u, u.copy(), words))
-    return found
+    return found + (_misuse(accounts, first, second) if accounts.harm_known else [])
+
+
+def _misuse(accounts: AccountTable, first: IntArray, second: IntArray) -> list[Contrast]:
+    """One operator's accounts are used for one purpose: who does harm beside whom, and of what category.
+
+    An account whose events leave that open (few of them, or a few alarms) is unknown; u is exact, from the shares of
+    accounts of each sort.
+    """
+    frame = accounts.frame
+    harm = account_harm(frame["harmful"].to_numpy(dtype=np.int64), frame["judged"].to_numpy(dtype=np.int64))
+    kind = frame["harm_kind"].to_numpy(dtype=np.int64)
+    harmful, clean = harm.posterior > HARMFUL, harm.bits < 0
+    known = max(int(harmful.sum() + clean.sum()), 1)
+    of_kind = np.bincount(kind[harmful & (kind >= 0)]) / known
+    bad, one = harmful.sum() / known, float((of_kind**2).sum())
+    if bad == 0:
+        return []
+    u = np.array([(1 - bad) ** 2, 2 * bad * (1 - bad), bad**2 - one, one]) + 1 / known**2
+    both = harmful[first] & harmful[second]
+    alike = both & (kind[first] == kind[second]) & (kind[first] >= 0)
+    band = np.where(both, 2 + alike, harmful[first] | harmful[second]).astype(np.int8)
+    band[~((harmful | clean)[first] & (harmful | clean)[second])] = -1
+    u /= u.sum()
+    return [Contrast("misuse", "misuse", "Of the two ends of a pair mostly", band, u, u.copy(), MISUSE_WORDS)]
 
 
 def _rank(values: FloatArray) -> FloatArray:
