@@ -29,6 +29,9 @@ ENTITY_STEPS = 8
 ENTITY_PAIRS = 4.0
 """How many pairs the frequency of an entity weighs against what its users show."""
 
+USER_PAIRS = 4.0
+"""How many pairs the other users of an entity weigh against what one user's own pairs show."""
+
 SIZES = 8
 """Entities are judged together with those of about their size, by octaves, before each is by itself."""
 
@@ -92,6 +95,7 @@ class _Users:
 
     By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (size in octaves, -1 if large).
     By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`), `most` gain.
+    `use` is the entity of each of its users, `ends` by pair the position there of either end.
     """
 
     base: FloatArray
@@ -101,6 +105,8 @@ class _Users:
     looked: FloatArray
     first: FloatArray
     most: FloatArray
+    use: IntArray
+    ends: tuple[IntArray, IntArray]
 
 
 def _users(model: Model, layer: Shared) -> _Users:
@@ -116,7 +122,11 @@ def _users(model: Model, layer: Shared) -> _Users:
     rarity = np.full(len(present), np.inf)
     np.minimum.at(rarity, entity, layer.rarity)
     most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
-    return _Users(base, entity, band[entity], pairs, looked, np.bincount(entity, probability(base)) / pairs, most)
+    first = np.bincount(entity, probability(base)) / pairs
+    n, half = model.accounts, len(entity)
+    keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])
+    use, dense = np.unique(keys, return_inverse=True)
+    return _Users(base, entity, band[entity], pairs, looked, first, most, use // n, (dense[:half], dense[half:]))
 
 
 def _judge_entities(model: Model) -> Model:
@@ -124,7 +134,8 @@ def _judge_entities(model: Model) -> Model:
 
     For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
     frequency and is the mean posterior of its pairs given everything but their own group; entities of about one size
-    are judged together first.
+    are judged together first, and each of its users apart last: a home whose line is an operation's proxy as well is
+    no part of the operation.
     """
     known = {layer.name: _users(model, layer) for layer in model.shared if len(layer.pair)}
     for _ in range(ENTITY_STEPS):
@@ -138,7 +149,7 @@ def _judge_entities(model: Model) -> Model:
             own = np.maximum(model.group_bits(layer.group)[layer.pair], 0.0)
             posterior = probability(total[layer.pair] - own + layer.bits)
             gain = _gain(users, posterior)
-            shared.append(replace(layer, gain=gain[users.entity]))
+            shared.append(replace(layer, gain=gain))
         model = replace(model, shared=shared)
     return model
 
@@ -151,7 +162,15 @@ def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
     moved[small] += common[band]
     expected = np.bincount(users.entity, probability(moved)) / users.pairs
     pure = (np.bincount(users.entity, posterior) + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
-    return np.asarray(np.clip(_logit(pure) - _logit(users.first), GAIN_RANGE[0], users.most))
+    # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
+    a, b = users.ends
+    seen, pairs = (
+        np.bincount(a, one, len(users.use)) + np.bincount(b, one, len(users.use)) for one in (posterior, None)
+    )
+    own = (seen + USER_PAIRS * pure[users.use]) / (pairs + USER_PAIRS)
+    pair = np.minimum(np.minimum(own[a], own[b]), pure[users.entity])
+    gain = _logit(pair) - _logit(users.first)[users.entity]
+    return np.asarray(np.clip(gain, GAIN_RANGE[0], users.most[users.entity]))
 
 
 def _logit(share: FloatArray) -> FloatArray:
