@@ -20,12 +20,14 @@ from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, collect_verdicts, spread, with_verdicts
 from ringwatch.graphs.layers import (
+    PURSE_KINDS,
     TREE_KINDS,
     Incidence,
     Relation,
     collect_incidences,
     collect_relations,
     common_sources,
+    common_targets,
 )
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.pairs import candidate_pairs
@@ -97,6 +99,7 @@ def gather(
         targets = tool_targets(con)
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
+    shared += [common_targets(relation) for relation in relations if relation.spec.name in PURSE_KINDS]
     shared = [incidence for incidence in shared if len(incidence.account)]
     return Gathered(accounts, shared, relations, Content(prompts, chains))
 

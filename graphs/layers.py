@@ -95,6 +95,12 @@ RELATION_M = {"referral": 0.1, "transfer": 0.1, "invite": 0.1, "follow": 0.02, "
 TREE_KINDS = ("referral", "transfer", "invite")
 """Relations whose common source is evidence of its own: one referrer, one purse."""
 
+PURSE_KINDS = ("transfer",)
+"""Relations whose common target is evidence as well: what many accounts earn is swept into one purse."""
+
+PARTNER_LAYERS = frozenset({f"{kind}_source" for kind in TREE_KINDS} | {f"{kind}_target" for kind in PURSE_KINDS})
+"""Names of the layers whose entities are accounts."""
+
 
 def relation_layer(kind: str) -> LayerSpec:
     """The layer of a direct relation."""
@@ -196,11 +202,18 @@ def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:
 
 def common_sources(relation: Relation) -> Incidence:
     """Accounts that one source referred, funded or invited, as an incidence whose entities are the sources."""
-    nothing = np.full(len(relation.src), np.nan)
-    spec = LayerSpec(f"{relation.spec.name}_source", relation.spec.group, 0.3, f"one source of {relation.spec.name}s")
-    return incidence_from(
-        spec, {"i": relation.dst, "entity": relation.src, "n": relation.count, "first": nothing, "last": nothing}
-    )
+    return _common_ends(relation, relation.dst, relation.src, "source")
+
+
+def common_targets(relation: Relation) -> Incidence:
+    """Accounts that sent to one target, as an incidence whose entities are the targets."""
+    return _common_ends(relation, relation.src, relation.dst, "target")
+
+
+def _common_ends(relation: Relation, account: IntArray, end: IntArray, role: str) -> Incidence:
+    name, nothing = relation.spec.name, np.full(len(account), np.nan)
+    spec = LayerSpec(f"{name}_{role}", relation.spec.group, 0.3, f"one {role} of {name}s")
+    return incidence_from(spec, {"i": account, "entity": end, "n": relation.count, "first": nothing, "last": nothing})
 
 
 def _code(column: str) -> str:

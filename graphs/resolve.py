@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ringwatch.graphs.accounts import AccountTable
-from ringwatch.graphs.layers import Incidence, query_columns
+from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, query_columns
 
 EXEMPLARS = 40
 """Entities that are listed of one cluster, those that most of its members have first."""
@@ -103,7 +103,7 @@ def _tokens(
     code = incidence.code[distinct]
     if name in INFERRED:
         return family_ids(name, code)[back]
-    if name.endswith("_source"):
+    if name in PARTNER_LAYERS:
         return np.asarray(accounts.ids[code][back])
     wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
     con.register("wanted_codes", wanted)
