@@ -13,14 +13,17 @@ from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntAr
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.layers import Incidence, Relation
 from ringwatch.graphs.learning import MATES, learn
+from ringwatch.graphs.pairs import Column, ranked
 
 CHUNK = 1_000_000
 DAY = 86_400e6
-SIGNUP_BANDS = np.array([600e6, 3600e6, 6 * 3600e6, DAY, 2 * DAY, 4 * DAY, 8 * DAY, 16 * DAY, 32 * DAY, 64 * DAY])
-FEATURE_BANDS = np.array([0.0005, 0.002, 0.01, 0.05, 0.15, 0.4])
+MINUTE = 60e6
+SIGNUP_BANDS = np.r_[np.array([1 / 6, 1, 10, 60, 360]) * MINUTE, np.array([1, 2, 4, 8, 16, 32, 64]) * DAY]
+FEATURE_BANDS = np.array([0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 SIGNUP_WORDS = [
-    "within 10 minutes", "within an hour", "within 6 hours", "within a day", "within 2 days", "within 4 days",
-    "within 8 days", "within 16 days", "16 to 32 days apart", "32 to 64 days apart", "more than 64 days apart",
+    "within 10 seconds", "within a minute", "within 10 minutes", "within an hour", "within 6 hours", "within a day",
+    "within 2 days", "within 4 days", "within 8 days", "within 16 days", "16 to 32 days apart", "32 to 64 days apart",
+    "more than 64 days apart",
 ]  # fmt: skip
 FEATURE_WORDS = [f"within {share:g} % of all accounts of each other" for share in (100 * FEATURE_BANDS).round(2)] + [
     "far apart"
@@ -161,17 +164,18 @@ def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: n
         return []
     left = rng.integers(0, n, RANDOM_PAIRS)
     right = (left + rng.integers(1, n, RANDOM_PAIRS)) % n
-    columns = [("signup", "signup", "Sign-ups mostly", accounts.created, SIGNUP_BANDS, SIGNUP_WORDS)]
-    for name in accounts.features[:FEATURES]:
-        values = accounts.frame[name].to_numpy(dtype=np.float64)
-        columns.append(
-            (name, "features", f"Values of {name[2:]} mostly", _rank(values), FEATURE_BANDS, FEATURE_WORDS)
-        )
+    signup = accounts.created
+
+    def apart(a: IntArray, b: IntArray) -> FloatArray:
+        return np.abs(signup[a] - signup[b])
+
+    columns = [("signup", "signup", "Sign-ups mostly", apart, SIGNUP_BANDS, SIGNUP_WORDS)]
+    for name, column in _features(accounts):
+        columns.append((name, "features", f"Values of {name[2:]} mostly", column.gap, FEATURE_BANDS, FEATURE_WORDS))
     found = []
-    for name, group, text, values, edges, words in columns:
-        band = _band(values, first, second, edges)
-        random = _band(values, left, right, edges)
-        if (band >= 0).sum() == 0 or np.nanstd(values) == 0:
+    for name, group, text, gap, edges, words in columns:
+        band, random = _band(gap(first, second), edges), _band(gap(left, right), edges)
+        if (band >= 0).sum() == 0 or np.ptp(random) == 0:
             continue
         size = len(edges) + 1
         u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
@@ -203,13 +207,20 @@ def _misuse(accounts: AccountTable, first: IntArray, second: IntArray) -> list[C
     return [Contrast("misuse", "misuse", "Of the two ends of a pair mostly", band, u, u.copy(), MISUSE_WORDS)]
 
 
-def _rank(values: FloatArray) -> FloatArray:
-    """Values as shares of the population below them, in [0, 1]; NaN stays."""
-    known = np.sort(values[~np.isnan(values)])
-    middle = (np.searchsorted(known, values, side="left") + np.searchsorted(known, values, side="right")) / 2
-    return np.where(np.isnan(values), np.nan, middle / max(len(known), 1))
+def behaviour(accounts: AccountTable) -> list[Column]:
+    """Sign-up and features as ranks: what pairs of accounts can be near in, though they share nothing."""
+    return [ranked(accounts.created), *(column for _, column in _features(accounts))]
 
 
-def _band(values: FloatArray, a: IntArray, b: IntArray, edges: FloatArray) -> npt.NDArray[np.int8]:
-    gap = np.abs(values[a] - values[b])
+def _features(accounts: AccountTable) -> list[tuple[str, Column]]:
+    """The first features that are not the same for all."""
+    values = ((name, accounts.frame[name].to_numpy(dtype=np.float64)) for name in accounts.features[:FEATURES])
+    return [
+        (name, ranked(one))
+        for name, one in values
+        if np.nanmax(one, initial=-np.inf) > np.nanmin(one, initial=np.inf)
+    ]
+
+
+def _band(gap: FloatArray, edges: FloatArray) -> npt.NDArray[np.int8]:
     return np.where(np.isnan(gap), -1, np.searchsorted(edges, gap)).astype(np.int8)

@@ -14,7 +14,7 @@ from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray, collect_accounts
 from ringwatch.graphs.clusters import Found, describe_clusters
 from ringwatch.graphs.communities import find_communities
-from ringwatch.graphs.comparison import build_model
+from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
@@ -110,7 +110,7 @@ def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collectio
     relations = [relation for relation in gathered.relations if relation.spec.group not in without]
     accounts = gathered.accounts
     with watch.stage("pairs"):
-        first, second = candidate_pairs(shared, relations, len(accounts), seed=seed)
+        first, second = candidate_pairs(shared, relations, len(accounts), seed=seed, columns=behaviour(accounts))
     with watch.stage("bits"):
         return build_model(accounts, shared, relations, first, second, seed=seed, without=without)
 

@@ -64,6 +64,8 @@ def _em(sample: Model, share: float) -> Model:
     for layer in sample.shared:
         hit_by[layer.group][layer.pair] = 1
     groups_hit = sum(hit_by.values(), np.zeros(len(sample), dtype=np.int8))
+    # Pairs that are candidates for being alike say nothing of how alike mates are.
+    shares = groups_hit > 0
     strongest = [layer.pair[layer.bits >= sample.group_bits(layer.group)[layer.pair]] for layer in sample.shared]
     for _ in range(EM_STEPS):
         p = probability(sample.bits())
@@ -77,7 +79,7 @@ def _em(sample: Model, share: float) -> Model:
             hits = free[pairs].sum() + PSEUDO_PAIRS * start[layer.name]
             chances = free[sample.both[layer.group]].sum() + PSEUDO_PAIRS
             shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
-        contrasts = [_moved(contrast, weight) for contrast in sample.contrasts]
+        contrasts = [_moved(contrast, weight * shares) for contrast in sample.contrasts]
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
         sample = replace(sample, shared=shared, contrasts=contrasts, prior=prior)
     return sample

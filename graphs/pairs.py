@@ -2,14 +2,20 @@
 
 An entity of up to `ALL_PAIRS` accounts gives all its pairs. A larger one gives each account a few random others, and
 pairs of large entities are intersected: two accounts behind one campus are nothing, two accounts behind one campus
-with one prompt family are. The number of pairs grows with the number of incidences, never with the square of a hub.
+with one prompt family are. Accounts that share nothing can still be alike: two that signed up in one minute and
+moved the same volume are a pair while chance alone would give an account less than one such other. The number of
+pairs grows with the number of incidences, never with the square of a hub.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
 import numpy as np
 
-from ringwatch.graphs.accounts import IntArray
+from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.layers import Incidence, Relation
 
 ALL_PAIRS = 48
@@ -19,11 +25,45 @@ CONJUNCTIONS = 5
 
 MAX_PAIRS = 24_000_000
 
+NEAR = 1.0
+"""Accounts alike in two columns are a pair while an account has no more than so many strangers as near by chance."""
+
+NEIGHBOURS = 64
+"""How far down the order of one column those near in another are looked for."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What every account has one of, as its place in the order of all: `rank` in [0, 1] (the middle of equal values;
+    NaN where unknown) and `tie`, the share of accounts that have the same value."""
+
+    rank: FloatArray
+    tie: FloatArray
+
+    def gap(self, a: IntArray, b: IntArray) -> FloatArray:
+        """The share of accounts between a and b, of equal ones that have the value; NaN where a side is unknown."""
+        apart = np.abs(self.rank[a] - self.rank[b])
+        return np.asarray(np.where(apart == 0, self.tie[a], apart))
+
+
+def ranked(values: FloatArray) -> Column:
+    """Values as their places in the order of those known."""
+    known = np.sort(values[~np.isnan(values)])
+    left, right = np.searchsorted(known, values, side="left"), np.searchsorted(known, values, side="right")
+    total = max(len(known), 1)
+    return Column(np.where(np.isnan(values), np.nan, (left + right) / 2 / total), (right - left) / total)
+
 
 def candidate_pairs(
-    incidences: list[Incidence], relations: list[Relation], n: int, *, seed: int, max_pairs: int = MAX_PAIRS
+    incidences: list[Incidence],
+    relations: list[Relation],
+    n: int,
+    *,
+    seed: int,
+    max_pairs: int = MAX_PAIRS,
+    columns: Sequence[Column] = (),
 ) -> tuple[IntArray, IntArray]:
-    """Pairs a < b of the n accounts that have something in common, sorted, each once.
+    """Pairs a < b of the n accounts that have something in common, or are near in two columns; sorted, each once.
 
     `max_pairs` bounds the expansion: where entities of up to `ALL_PAIRS` accounts would give more, the largest
     among them are treated as large.
@@ -43,8 +83,22 @@ def candidate_pairs(
             large.append((incidence.account[big], incidence.entity[big], degree[big]))
     if large:
         keys.append(_conjunctions(large, rank, n, cap))
+    keys += [_near(one, other, n) for one, other in permutations(columns, 2)]
     pairs = _once(np.concatenate(keys)) if keys else np.zeros(0, dtype=np.int64)
     return pairs // n, pairs % n
+
+
+def _near(order: Column, other: Column, n: int) -> IntArray:
+    """Keys of pairs near in both columns, found among the neighbours in the first."""
+    place = np.argsort(order.rank, kind="stable")
+    place = place[~np.isnan(order.rank[place]) & ~np.isnan(other.rank[place])]
+    out = []
+    for step in range(1, NEIGHBOURS + 1):
+        a, b = place[:-step], place[step:]
+        strangers = 4 * n * np.maximum(order.gap(a, b), step / n) * other.gap(a, b)
+        near = strangers <= NEAR
+        out.append(_key(a[near], b[near], n))
+    return np.concatenate(out)
 
 
 def _once(keys: IntArray) -> IntArray:
