@@ -39,7 +39,9 @@ def _repeat(world: World, rate: float, plant: Callable[[World, int], None]) -> i
     for number in range(count):
         if world.left < SMALLEST:
             return number
+        before = world.taken
         plant(world, number)
+        world.spare(world.order[before : world.taken], plant.__name__)
     return count
 
 
@@ -76,6 +78,7 @@ def households(world: World, count: int) -> int:
     house = np.repeat(np.arange(count), sizes)[: len(members)]
     first = np.searchsorted(house, house)
     head = members[first]
+    world.spare(members, "household", house)
     world.home[members] = world.home[head]
     world.country[members], world.hour[members] = world.country[head], world.hour[head] + rng.normal(0, 2, len(head))
     tablet = (rng.random(count) < 0.35)[house]

@@ -80,6 +80,7 @@ def organization(op: Operation) -> None:
     domain = world.domain(f"{_word(world)}.io")
     _at_domain(world, op.members, domain)
     clean = world.take(min(max(3, n // 2), 12))
+    world.spare(clean, "front")
     world.org[clean] = front
     world.plan[clean] = ENTERPRISE
     _at_domain(world, clean, world.domain(f"{_word(world)}.com"))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ringwatch.data.activity import draw_events, freeze
 from ringwatch.data.benign_groups import plant_benign
-from ringwatch.data.draws import hex_text
+from ringwatch.data.draws import hex_text, pick_text
 from ringwatch.data.names import DAY_US, END_US
 from ringwatch.data.operations import SMALLEST, operations_table, plant_operations
 from ringwatch.data.scenarios import PRESETS, Scenario
@@ -93,6 +93,7 @@ def simulate(
             names = hex_text(np.arange(len(operations)), seed * 4 + 11, prefix="op_", digits=8)
             writer.write("truth/labels", _labels(world, names))
             writer.write("truth/operations", operations_table(operations, names))
+            writer.write("truth/benign_groups", _benign_groups(world))
     return SimulationReport(
         scenario=preset.name, seed=seed, output=str(output), accounts=world.accounts, events=rows, prompts=prompts,
         operations=len(operations), members=int((world.group >= 0).sum()), benign_groups=planted,
@@ -136,3 +137,13 @@ def _labels(world: World, names: Any) -> pa.Table:
         names.take(pa.array(np.maximum(world.group, 0), mask=~member)),
     ]
     return pa.Table.from_arrays(columns, schema=_LABELS)
+
+
+def _benign_groups(world: World) -> pa.Table:
+    """Who is in a benign group, and of what kind that is; labels say nothing of them, as a reviewer's would not."""
+    numbers = np.flatnonzero(world.benign >= 0)
+    names = hex_text(np.arange(len(world.benign_kinds)), world.seed * 4 + 13, prefix="bg_", digits=8)
+    kinds = pa.array(world.benign_kinds, pa.string())
+    group = world.benign[numbers]
+    columns = [account_ids(numbers, world.seed), pick_text(names, group), pick_text(kinds, group)]
+    return pa.Table.from_arrays(columns, names=["account_id", "group_id", "kind"])

@@ -52,8 +52,10 @@ class World:
     """Columns of the population, an entry an account; filled group by group, then written.
 
     `created` is in microseconds. `hour` is the middle of the account's day in UTC. `home`, `device` and `card` are
-    what the account owns (card: -1 for none); `org` and `phone` are -1 for none. `mail` holds name parts, a number, a
-    style and a domain. `phase` says when hostile sessions happen (see `activity`), `since` from when on.
+    what the account owns (card: -1 for none); `org` and `phone` are -1 for none. `group` is the number of its
+    operation, `benign` of its benign group (-1 for none), and `benign_kinds` says what each of those is. `mail` holds
+    name parts, a number, a style and a domain. `phase` says when hostile sessions happen (see `activity`), `since`
+    from when on.
     """
 
     accounts: int
@@ -80,7 +82,9 @@ class World:
     suspended: npt.NDArray[np.bool_]
     domains: list[str]
     group: I64
+    benign: I64
     order: I64
+    benign_kinds: list[str] = field(default_factory=list)
     relations: list[tuple[I64, I64, int, I64]] = field(default_factory=list)
     entities: list[tuple[str, int, str, str]] = field(default_factory=list)
     taken: int = 0
@@ -97,6 +101,11 @@ class World:
         members = self.order[self.taken : self.taken + count]
         self.taken += len(members)
         return members
+
+    def spare(self, members: I64, kind: str, number: I64 | int = 0) -> None:
+        """Records members of a benign group, or of several that are numbered from 0."""
+        self.benign[members] = len(self.benign_kinds) + np.asarray(number)
+        self.benign_kinds += [kind] * (int(np.max(number, initial=0)) + 1)
 
     def new(self, count: int) -> I64:
         """Codes of devices, cards or organizations that nobody has yet."""
@@ -161,7 +170,7 @@ def populate(accounts: int, seed: int) -> World:
         honest=Side(sessions, harm), hostile=Side(np.zeros(n, dtype=np.int64), np.zeros(n)),
         phase=np.zeros(n, dtype=np.int64), since=np.zeros(n, dtype=np.int64), campaign=np.full(n, -1),
         harm_kind=rng.integers(0, 10, n), suspended=rng.random(n) < 0.012, domains=list(PROVIDER_TEXT),
-        group=np.full(n, -1), order=rng.permutation(n),
+        group=np.full(n, -1), benign=np.full(n, -1), order=rng.permutation(n),
     )  # fmt: skip
     world.serial = n
     _connect(world)

@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     one, two, other = (
         make(tmp_path / name, seed=seed, accounts=600) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
-    names = [*INPUT, "truth/labels", "truth/operations"]
+    names = [*INPUT, "truth/labels", "truth/operations", "truth/benign_groups"]
     for name in names:
         first, second, third = ((drop.folder / f"{name}.parquet").read_bytes() for drop in (one, two, other))
         assert first == second, name
@@ -197,6 +197,19 @@ def test_the_truth_is_of_one_piece(easy: Drop) -> None:
     assert sizes.to_dict() == operations.set_index("group_id")["size"].to_dict()
     assert operations["attainable_f1"].between(0, 1).all()
     assert list(operations.columns) == ["group_id", "kind", "size", "attainable_f1"]
+
+
+def test_the_truth_names_benign_groups_apart_from_operations(easy: Drop) -> None:
+    benign = easy.frame("truth/benign_groups")
+    assert benign["account_id"].is_unique
+    assert not set(benign["account_id"]) & set(easy.groups().index)
+    assert benign.groupby("group_id")["kind"].nunique().eq(1).all()
+    kinds = benign.drop_duplicates("group_id")["kind"].value_counts()
+    planted = easy.report.benign_groups
+    assert kinds["household"] == planted["households"]
+    assert kinds["company"] == planted["companies"]
+    assert {"campus", "hackathon", "agency", "internet_cafe", "red_team", "front"} <= set(kinds.index)
+    assert benign["group_id"].value_counts()[benign.loc[benign["kind"] == "campus", "group_id"]].min() >= 100
 
 
 def test_every_kind_of_operation_is_there(easy: Drop) -> None:
