@@ -10,7 +10,7 @@ import typer
 from ringwatch.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from ringwatch.evaluation import Estimate
+    from ringwatch.evaluation import Ablation, Calibration, Estimate, EvaluationReport
 
 
 def register(app: typer.Typer) -> None:
@@ -23,37 +23,91 @@ def _evaluate(
     labels: Annotated[Path, typer.Option(help="A labels table that the run did not see.")],
     run: Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")] = None,
     k: Annotated[int | None, typer.Option(help="Depth of precision and recall.", min=1)] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Each group of layers left out, and alone.")] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Of the pairs that claim p, how many are right.")
+    ] = False,
 ) -> None:
     """Measure a run against labels, with 95 % intervals over whole groups."""
     from ringwatch.evaluation import evaluate
 
-    report = evaluate(session.workspace(), labels, run_id=run, k=k)
-
-    def show() -> None:
-        counts = report.counts
-        session.line(
-            f"Run {report.run_id}: {counts['evaluated']:,} labelled accounts, {counts['abusive']:,} abusive, "
-            f"{counts['recoverable_groups']} groups of three or more."
-        )
-        for title, figures in (("accounts", report.accounts), ("clusters", report.clusters)):
-            session.line()
-            session.table((title, "", "95 %"), [_row(name, figure) for name, figure in figures.items()], right=("",))
-        for share, figures in report.corrected.items():
-            session.line()
-            title = f"at {share:.1%} abusive"
-            session.table((title, "", "95 %"), [_row(name, figure) for name, figure in figures.items()], right=("",))
-        if report.kinds:
-            session.line()
-            rows = [
-                (one.kind, one.groups, _value(one.recovery.value), _value(one.attainable)) for one in report.kinds
-            ]
-            session.table(
-                ("kind", "groups", "recovery", "attainable"), rows, right=("groups", "recovery", "attainable")
-            )
-
+    report = evaluate(
+        session.workspace(), labels, run_id=run, k=k, ablation=ablate, calibration=calibration, watch=session.watch()
+    )
     for warning in report.warnings:
         typer.echo(f"ringwatch: {warning}", err=True)
-    session.say("evaluate", report.document(), show)
+    session.say("evaluate", report.document(), lambda: _show(session, report))
+
+
+def _show(session: Session, report: EvaluationReport) -> None:
+    counts = report.counts
+    session.line(
+        f"Run {report.run_id}: {counts['evaluated']:,} labelled accounts, {counts['abusive']:,} abusive, "
+        f"{counts['recoverable_groups']} groups of three or more."
+    )
+    tables = {"accounts": report.accounts, "clusters": report.clusters}
+    tables |= {f"at {share:.1%} abusive": figures for share, figures in report.corrected.items()}
+    for title, figures in tables.items():
+        session.line()
+        session.table((title, "", "95 %"), [_row(name, figure) for name, figure in figures.items()], right=("",))
+    if report.kinds:
+        session.line()
+        rows = [(one.kind, one.groups, _value(one.recovery.value), _value(one.attainable)) for one in report.kinds]
+        session.table(("kind", "groups", "recovery", "attainable"), rows, right=("groups", "recovery", "attainable"))
+    if report.lookalikes:
+        session.line()
+        columns = ("mostly benign", "place", "accounts", "benign", "most of them in", "kind")
+        named = [
+            (one.cluster_id, one.place, one.size, one.benign, one.group_id, one.kind) for one in report.lookalikes
+        ]
+        session.table(columns, named, right=("place", "accounts", "benign"))
+    if report.calibration is not None:
+        _show_calibration(session, report.calibration)
+    if report.ablation is not None:
+        _show_ablation(session, report, report.ablation)
+
+
+def _show_calibration(session: Session, calibration: Calibration) -> None:
+    session.line()
+    layers = {f"strongest: {name}": one for name, one in calibration.layers.items()}
+    rows = [
+        (
+            name, f"{one.pairs:,}", _value(one.claimed.value), _value(one.right.value), *_row("", one.ece)[1:],
+            _value(one.ece_equal_mass.value),
+        )
+        for name, one in {
+            "all": calibration.pairs, "edges that stand": calibration.standing,
+            "all, benign groups wrong": calibration.strict, **layers,
+        }.items()
+    ]  # fmt: skip
+    columns = ("pairs", "number", "claimed", "right", "error", "95 %", "error, equal mass")
+    session.table(columns, rows, right=("number", "claimed", "right", "error", "error, equal mass"))
+    session.line()
+    bins = [
+        (f"{one.low:.2f} to {one.high:.2f}", f"{one.pairs:,}", _value(one.claimed), _value(one.right))
+        for one in calibration.pairs.bins
+    ]
+    session.table(("claim", "pairs", "claimed", "right"), bins, right=("pairs", "claimed", "right"))
+    session.line()
+    kinds = [(one.kind, f"{one.pairs:,}", _value(one.claimed), f"{one.standing:,}") for one in calibration.kinds]
+    session.table(("pairs within", "pairs", "claimed", "standing"), kinds, right=("pairs", "claimed", "standing"))
+
+
+def _show_ablation(session: Session, report: EvaluationReport, ablation: tuple[Ablation, ...]) -> None:
+    from ringwatch.evaluation import headline
+
+    whole = headline(report)
+    for title, runs in (
+        ("without", [(one.group, one.left_out) for one in ablation]),
+        ("alone", [(one.group, one.alone) for one in ablation]),
+    ):
+        session.line()
+        rows = [
+            (name, *(_value(figures[figure].value) for figure in whole))
+            for name, figures in [("(all layers)", whole), *runs]
+        ]
+        names = [figure.replace("_", " ") for figure in whole]
+        session.table((title, *names), rows, right=names)
 
 
 def _row(name: str, figure: Estimate) -> tuple[str, str, str]:

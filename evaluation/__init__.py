@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+from ringwatch.evaluation.ablation import Ablation, headline
+from ringwatch.evaluation.calibration import Calibration
 from ringwatch.evaluation.evaluate import EvaluationReport, KindRecovery, assess
 from ringwatch.evaluation.intervals import Estimate
-from ringwatch.evaluation.labels import read_labels, read_operations
+from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
 from ringwatch.evaluation.stored import evaluate
 
 __all__ = [
+    "Ablation",
+    "Calibration",
     "Estimate",
     "EvaluationReport",
     "KindRecovery",
     "assess",
     "evaluate",
+    "headline",
+    "read_benign_groups",
     "read_labels",
     "read_operations",
 ]

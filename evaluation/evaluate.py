@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,17 @@ from ringwatch.evaluation.intervals import (
     Estimate,
     account_estimates,
     collateral_estimate,
+    documents,
     mean_estimate,
     pair_estimates,
 )
-from ringwatch.evaluation.metrics import FloatArray, IntArray
+from ringwatch.evaluation.lookalikes import Lookalike, Placed, find_lookalikes
+from ringwatch.evaluation.metrics import FloatArray
+from ringwatch.evaluation.truth import Truth, select
+
+if TYPE_CHECKING:
+    from ringwatch.evaluation.ablation import Ablation
+    from ringwatch.evaluation.calibration import Calibration
 
 PREVALENCES = (0.01, 0.001)
 """Shares of abusive accounts that a provider may have; labels are far richer in abuse than the world is."""
@@ -54,6 +61,8 @@ class EvaluationReport:
 
     `corrected` has, by prevalence, the account figures that the same ranking would show at that prevalence. `kinds`
     is empty where no operations are known; `attainable` is the mean best attainable F1 of all operations.
+    `lookalikes` are the clusters among the first k most of whose members are benign. `ablation` and `calibration` are
+    there where they were asked for.
     """
 
     run_id: str
@@ -63,22 +72,32 @@ class EvaluationReport:
     counts: dict[str, int]
     kinds: tuple[KindRecovery, ...] = ()
     attainable: float | None = None
+    lookalikes: tuple[Lookalike, ...] = ()
     warnings: list[str] = field(default_factory=list)
+    ablation: tuple[Ablation, ...] | None = None
+    calibration: Calibration | None = None
 
     def document(self) -> dict[str, Any]:
-        def all_of(estimates: dict[str, Estimate]) -> dict[str, Any]:
-            return {name: estimate.document() for name, estimate in estimates.items()}
-
-        return {
+        document: dict[str, Any] = {
             "run_id": self.run_id,
-            "accounts": all_of(self.accounts),
-            "clusters": all_of(self.clusters),
-            "prevalence_corrected": {f"{share:g}": all_of(found) for share, found in self.corrected.items()},
+            "accounts": documents(self.accounts),
+            "clusters": documents(self.clusters),
+            "prevalence_corrected": {f"{share:g}": documents(found) for share, found in self.corrected.items()},
             "counts": dict(self.counts),
             "kinds": [kind.document() for kind in self.kinds],
             "attainable": self.attainable,
+            "lookalikes": {
+                "clusters": len(self.lookalikes),
+                "of_one_group": sum(one.of_one_group for one in self.lookalikes),
+                "named": [one.document() for one in self.lookalikes],
+            },
             "warnings": list(self.warnings),
         }
+        if self.calibration is not None:
+            document["calibration"] = self.calibration.document()
+        if self.ablation is not None:
+            document["ablation"] = [one.document() for one in self.ablation]
+        return document
 
 
 def assess(
@@ -89,6 +108,7 @@ def assess(
     *,
     used: Collection[str] = (),
     operations: pd.DataFrame | None = None,
+    benign_groups: pd.DataFrame | None = None,
     k: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -104,115 +124,76 @@ def assess(
     Args:
         labels: account_id, label, group_id; one row an account.
         scores: account_id, score. members: cluster_id, account_id. clusters: cluster_id, highest score first.
-        operations: group_id, kind, attainable_f1.
+        operations: group_id, kind, attainable_f1. benign_groups: account_id, group_id, kind of those that are known.
         k: depth of both precisions and of recall; None: the number of positives, and of true groups.
     """
-    truth = labels[["account_id", "label", "group_id"]]
-    is_used = truth["account_id"].isin(list(used))
-    left = is_used | truth["group_id"].isin(truth.loc[is_used, "group_id"].dropna())
-    truth = truth.assign(score=truth["account_id"].map(scores.set_index("account_id")["score"]))
-    unknown = ~left & truth["score"].isna()
-    kept = truth[~left & ~unknown].reset_index(drop=True)
-    positive = (kept["label"] == "abusive").to_numpy(dtype=np.bool_)
-    group = _codes(kept["group_id"], positive)
-    found = account_estimates(
-        kept["score"].to_numpy(dtype=np.float64), positive, _units(group),
-        k=k, prevalences=PREVALENCES, resamples=resamples, seed=seed,
-    )  # fmt: skip
+    truth = select(labels, scores["account_id"], used)
+    score = scores.set_index("account_id")["score"].reindex(truth.accounts).to_numpy(dtype=np.float64)
+    settings = {"resamples": resamples, "seed": seed}
+    found = account_estimates(score, truth.positive, truth.units, k=k, prevalences=PREVALENCES, **settings)
     corrected = {
         share: {name: found.pop(f"{name}@{share:g}") for name in ("auprc", "precision_at_k")} for share in PREVALENCES
     }
-
-    out = members["account_id"].isin(truth.loc[left, "account_id"]).to_numpy()
-    place = pd.Series(np.arange(len(clusters)), index=clusters["cluster_id"])
-    of_member = place.reindex(members["cluster_id"]).to_numpy(dtype=np.int64)
-    size = np.bincount(of_member[~out], minlength=len(clusters))
-    cluster_of = pd.Series(of_member[~out], index=members["account_id"].to_numpy()[~out])
-    cluster = cluster_of.reindex(kept["account_id"]).fillna(-1).to_numpy(dtype=np.int64)
-    listed = size > np.bincount(of_member[out], minlength=len(clusters))
-    by_cluster, best, groups = _cluster_estimates(
-        positive, group, cluster, size, listed, k=k, resamples=resamples, seed=seed
-    )
-    kinds, attainable = _kinds(operations, kept.loc[positive, "group_id"], group[positive], best, resamples, seed)
-    counts = {
-        "labelled": len(truth),
-        "evaluated": len(kept),
-        "abusive": int(positive.sum()),
-        "benign": int((~positive).sum()),
-        "true_groups": groups,
+    placed = _place(truth, members, clusters["cluster_id"])
+    depth = truth.groups if k is None else k
+    by_cluster, best = _cluster_estimates(truth, placed, depth, **settings)
+    kinds, attainable = _kinds(operations, truth, best, **settings)
+    counts = truth.counts | {
+        "true_groups": truth.groups,
         "recoverable_groups": len(best),
-        "clusters": int(listed.sum()),
-        "left_out": int(left.sum()),
-        "left_out_by_group": int((left & ~is_used).sum()),
-        "unknown_accounts": int(unknown.sum()),
+        "clusters": int(placed.listed.sum()),
     }
-    return EvaluationReport(run_id, found, by_cluster, corrected, counts, kinds, attainable, _warnings(counts))
+    benign = find_lookalikes(truth, placed, depth, benign_groups)
+    return EvaluationReport(
+        run_id, found, by_cluster, corrected, counts, kinds, attainable, benign, _warnings(counts)
+    )
 
 
-def _codes(group_id: pd.Series, positive: metrics.BoolArray) -> IntArray:
-    """0 … g−1 for each pair of group and label that there is, those of abusive groups first; −1 without a group."""
-    code = pd.factorize(group_id, sort=True)[0].astype(np.int64)
-    key = np.where(code >= 0, code + np.where(positive, 0, len(code)), -1)
-    present, place = np.unique(key, return_inverse=True)
-    return np.asarray(place - int(len(present) > 0 and present[0] < 0), dtype=np.int64)
-
-
-def _units(group: IntArray) -> IntArray:
-    """The unit that each account is drawn with: its group, or itself."""
-    unit = group.copy()
-    alone = group < 0
-    unit[alone] = int(group.max(initial=-1)) + 1 + np.arange(int(alone.sum()))
-    return unit
+def _place(truth: Truth, members: pd.DataFrame, cluster_id: pd.Series) -> Placed:
+    out = members["account_id"].isin(truth.left_out).to_numpy()
+    number = pd.Series(np.arange(len(cluster_id)), index=cluster_id)
+    of_member = number.reindex(members["cluster_id"]).to_numpy(dtype=np.int64)
+    size = np.bincount(of_member[~out], minlength=len(cluster_id)).astype(np.int64)
+    cluster_of = pd.Series(of_member[~out], index=members["account_id"].to_numpy()[~out])
+    cluster = cluster_of.reindex(truth.accounts).fillna(-1).to_numpy(dtype=np.int64)
+    listed = size > np.bincount(of_member[out], minlength=len(cluster_id))
+    return Placed(cluster, size, listed, cluster_id.to_numpy(dtype=object))
 
 
 def _cluster_estimates(
-    positive: metrics.BoolArray,
-    group: IntArray,
-    cluster: IntArray,
-    size: IntArray,
-    listed: metrics.BoolArray,
-    *,
-    k: int | None,
-    resamples: int,
-    seed: int,
-) -> tuple[dict[str, Estimate], FloatArray, int]:
-    """The cluster figures, best F1 of each recoverable abusive group (in order of code), and how many true groups."""
-    paired = ~positive | (group >= 0)
-    sums = metrics.pair_sums(group[paired], cluster[paired])
-    abusive = positive & (group >= 0)
-    groups = int(group[abusive].max(initial=-1)) + 1
-    best = metrics.best_f1(group[abusive], cluster[abusive], size)
-    best = best[np.bincount(group[abusive], minlength=1) >= metrics.MIN_GROUP]
-    hit = metrics.cluster_hits(group[abusive], cluster[abusive], size)[listed]
+    truth: Truth, placed: Placed, depth: int, *, resamples: int, seed: int
+) -> tuple[dict[str, Estimate], FloatArray]:
+    """The cluster figures, and the best F1 of each recoverable abusive group, in order of code."""
+    settings = {"resamples": resamples, "seed": seed}
+    cluster, size, listed = placed.cluster, placed.size, placed.listed
+    paired, grouped = truth.paired, truth.grouped
+    sums = metrics.pair_sums(truth.group[paired], cluster[paired])
+    group = truth.group[grouped]
+    recoverable = np.bincount(group, minlength=1) >= metrics.MIN_GROUP
+    best = metrics.best_f1(group, cluster[grouped], size)[recoverable]
+    pieces = metrics.fragments(group, cluster[grouped])[recoverable]
+    hit = metrics.cluster_hits(group, cluster[grouped], size)[listed]
     inside = cluster >= 0
     labelled = np.bincount(cluster[inside], minlength=len(size))[listed]
-    benign = np.bincount(cluster[inside & ~positive], minlength=len(size))[listed]
-    depth = groups if k is None else k
-    settings = {"resamples": resamples, "seed": seed}
+    benign = np.bincount(cluster[inside & ~truth.positive], minlength=len(size))[listed]
     estimates = {
         "recovery": mean_estimate(best, **settings),
         **pair_estimates(sums, **settings),
         "precision_at_k": mean_estimate(hit[:depth].astype(np.float64), **settings),
         "collateral": collateral_estimate(benign, labelled, depth, **settings),
+        "fragmentation": mean_estimate(pieces[pieces > 0].astype(np.float64), **settings),
     }
-    return estimates, best, groups
+    return estimates, best
 
 
 def _kinds(
-    operations: pd.DataFrame | None,
-    group_id: pd.Series,
-    group: IntArray,
-    best: FloatArray,
-    resamples: int,
-    seed: int,
+    operations: pd.DataFrame | None, truth: Truth, best: FloatArray, *, resamples: int, seed: int
 ) -> tuple[tuple[KindRecovery, ...], float | None]:
     if operations is None:
         return (), None
-    names = pd.DataFrame({"group_id": group_id.to_numpy(), "code": group})
-    names = names[names["code"] >= 0]
-    sizes = names.groupby("code")["group_id"].agg(["first", "size"])
-    sizes = sizes[sizes["size"] >= metrics.MIN_GROUP].assign(best=best).rename(columns={"first": "group_id"})
-    known = sizes.merge(operations, on="group_id").sort_values(["kind", "group_id"])
+    size = np.bincount(truth.group[truth.grouped], minlength=len(truth.names))
+    found = pd.DataFrame({"group_id": truth.names})[size[: len(truth.names)] >= metrics.MIN_GROUP].assign(best=best)
+    known = found.merge(operations, on="group_id").sort_values(["kind", "group_id"])
     kinds = tuple(
         KindRecovery(
             str(kind),

@@ -41,6 +41,11 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
+def documents(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    """Estimates by name, as JSON can hold them."""
+    return {name: one.document() for name, one in estimates.items()}
+
+
 def estimate(value: float, draws: Iterable[float]) -> Estimate:
     """An `Estimate` from a value and its resampled values, rounded to six digits."""
     if np.isnan(value):

@@ -52,22 +52,39 @@ def read_labels(path: Path) -> pd.DataFrame:
 
 
 def read_operations(labels: Path) -> pd.DataFrame | None:
-    """`operations.parquet` beside a labels table: group_id, kind, size, attainable_f1; None where there is none.
+    """`operations.parquet` beside a labels table: group_id, kind, attainable_f1; None where there is none.
 
     Raises:
         DataError: it is there and cannot be read, or lacks group_id or kind.
     """
-    path = labels.parent / "operations.parquet"
+    frame = _beside(labels, "operations.parquet", ("group_id", "kind"))
+    if frame is None:
+        return None
+    if "attainable_f1" not in frame.columns:
+        frame["attainable_f1"] = float("nan")
+    return frame[["group_id", "kind", "attainable_f1"]].drop_duplicates("group_id")
+
+
+def read_benign_groups(labels: Path) -> pd.DataFrame | None:
+    """`benign_groups.parquet` beside a labels table: account_id, group_id, kind; None where there is none.
+
+    Raises:
+        DataError: it is there and cannot be read, or lacks one of the three.
+    """
+    names = ("account_id", "group_id", "kind")
+    frame = _beside(labels, "benign_groups.parquet", names)
+    return None if frame is None else frame[list(names)].drop_duplicates("account_id")
+
+
+def _beside(labels: Path, name: str, required: tuple[str, ...]) -> pd.DataFrame | None:
+    path = labels.parent / name
     if not path.is_file():
         return None
     frame = _read(path)
-    missing = [name for name in ("group_id", "kind") if name not in frame.columns]
+    missing = [column for column in required if column not in frame.columns]
     if missing:
         raise DataError(f"{path} has no column '{missing[0]}'.", hint="Move it away, or write it again.")
-    if "attainable_f1" not in frame.columns:
-        frame["attainable_f1"] = float("nan")
-    frame["group_id"] = frame["group_id"].astype("str")
-    return frame[["group_id", "kind", "attainable_f1"]].drop_duplicates("group_id")
+    return frame.astype(dict.fromkeys(required, "str"))
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -234,6 +234,15 @@ def recovery(group: IntArray, cluster: IntArray, cluster_size: IntArray) -> floa
     return float(best.mean()) if len(best) else float("nan")
 
 
+def fragments(group: IntArray, cluster: IntArray) -> IntArray:
+    """Into how many clusters each true group is cut: those that hold two or more of its members; int64[groups].
+
+    A single member in a cluster is no piece of its group. 0: no two members are together anywhere.
+    """
+    of_group, _, count = _cells(group[cluster >= 0], cluster[cluster >= 0])
+    return np.bincount(of_group[count >= 2], minlength=int(group.max(initial=0)) + 1).astype(np.int64)
+
+
 def cluster_hits(group: IntArray, cluster: IntArray, cluster_size: IntArray) -> BoolArray:
     """Whether more than half of a cluster's members, labelled or not, are in one true group; bool[clusters].
 

@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
+from ringwatch.evaluation.ablation import ablate
+from ringwatch.evaluation.calibration import calibrate
 from ringwatch.evaluation.evaluate import EvaluationReport, assess
-from ringwatch.evaluation.labels import read_labels, read_operations
-from ringwatch.pipeline import load_run, load_scores
+from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
+from ringwatch.evaluation.truth import select
+from ringwatch.graphs import Detection
+from ringwatch.metrics import Stopwatch
+from ringwatch.pipeline import load_run, load_scores, rehearse_run
 from ringwatch.workspace import Workspace
 
 
 def evaluate(
-    workspace: Workspace, labels: Path, *, run_id: str | None = None, k: int | None = None, seed: int = 0
+    workspace: Workspace,
+    labels: Path,
+    *,
+    run_id: str | None = None,
+    k: int | None = None,
+    seed: int = 0,
+    ablation: bool = False,
+    calibration: bool = False,
+    watch: Stopwatch | None = None,
 ) -> EvaluationReport:
     """The figures of a run, the newest unless one is named. Accounts whose label the run used are left out, with
     their whole group.
+
+    `ablation` and `calibration` weigh the evidence again, on the log as the run saw it, and commit nothing.
 
     Raises:
         UsageError: there is no run, or no such file. DataError: the labels break the contract.
     """
     truth = read_labels(labels)
+    operations, benign = read_operations(labels), read_benign_groups(labels)
     run = load_run(workspace, run_id)
-    report = assess(
-        truth,
-        load_scores(workspace, run.record.run_id),
-        run.members,
-        run.clusters,
-        used=run.used_labels,
-        operations=read_operations(labels),
-        k=k,
-        seed=seed,
-        run_id=run.record.run_id,
-    )
+    scores = load_scores(workspace, run.record.run_id)
+
+    def measure(scores: pd.DataFrame, members: pd.DataFrame, clusters: pd.DataFrame) -> EvaluationReport:
+        return assess(
+            truth, scores, members, clusters, used=run.used_labels, operations=operations, benign_groups=benign,
+            k=k, seed=seed, run_id=run.record.run_id,
+        )  # fmt: skip
+
+    def measure_found(found: Detection) -> EvaluationReport:
+        seen = scores[["account_id"]].merge(found.scores, on="account_id", how="left").fillna({"score": 0.0})
+        return measure(seen, found.members, found.clusters)
+
+    report = measure(scores, run.members, run.clusters)
+    with ExitStack() as stack:
+        if ablation or calibration:
+            rehearsal = stack.enter_context(rehearse_run(workspace, run.record, watch=watch))
+        if calibration:
+            counted = select(truth, scores["account_id"], run.used_labels)
+            ids = pd.Index(rehearsal.gathered.accounts.ids)
+            found = calibrate(rehearsal.weigh(), ids, counted, operations=operations, benign_groups=benign, seed=seed)
+            report = replace(report, calibration=found)
+        if ablation:
+            report = replace(report, ablation=ablate(rehearsal, measure_found))
     untimed = {table: rows for table, rows in run.record.untimed.items() if rows}
     if run.record.as_of and untimed:
         named = ", ".join(f"{rows} {table}" for table, rows in untimed.items())

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from ringwatch.pipeline.detect import run_detection
 from ringwatch.pipeline.ingest import ingest_drop
+from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
 from ringwatch.pipeline.runs import Run, RunRecord, load_cluster, load_run, load_scores
 from ringwatch.pipeline.stores import export_import_files, open_store
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
 __all__ = [
+    "Rehearsal",
     "Run",
     "RunRecord",
     "apply_schema",
@@ -22,6 +24,8 @@ __all__ = [
     "load_scores",
     "open_store",
     "rebuild",
+    "rehearse",
+    "rehearse_run",
     "rotate",
     "run_detection",
 ]

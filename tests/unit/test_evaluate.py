@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from ringwatch.errors import DataError, UsageError
-from ringwatch.evaluation import EvaluationReport, assess, read_labels, read_operations
+from ringwatch.evaluation import EvaluationReport, assess, read_benign_groups, read_labels, read_operations
 
 Row = tuple[str, str, str | None]
 
@@ -41,7 +41,7 @@ MULE: list[Row] = [(f"m{i}", "abusive", "mule") for i in range(4)]
 GOOD: list[Row] = [(f"g{i}", "benign", None) for i in range(6)]
 CLUSTER_FIGURES = (
     "recovery", "pairwise_precision", "pairwise_recall", "pairwise_f1", "bcubed_precision", "bcubed_recall",
-    "bcubed_f1", "ari", "precision_at_k",
+    "bcubed_f1", "ari", "precision_at_k", "fragmentation",
 )  # fmt: skip
 FOUND = {"c1": ["r0", "r1", "r2", "r3"], "c2": ["m0", "m1", "g0", "u0"], "c3": ["g1", "g2", "u1"]}
 
@@ -120,7 +120,7 @@ def test_without_positives_figures_are_null_and_never_nan() -> None:
     null = {"value": None, "low": None, "high": None}
     for name in ("auprc", "auroc", "precision_at_k", "recall_at_k"):
         assert document["accounts"][name] == null
-    for name in ("recovery", "precision_at_k", "pairwise_f1", "collateral"):
+    for name in ("recovery", "precision_at_k", "pairwise_f1", "collateral", "fragmentation"):
         assert document["clusters"][name] == null
     assert "nan" not in str(document).lower()
 
@@ -148,6 +148,44 @@ def test_k_sets_the_depth_of_accounts_and_of_clusters() -> None:
     report = _assess(RING + MULE + GOOD, FOUND, k=1)
     assert report.clusters["precision_at_k"].value == 1.0
     assert report.accounts["recall_at_k"].value == pytest.approx(6 / 9 / 8, abs=1e-6)
+
+
+def test_fragmentation_is_over_groups_of_which_two_members_are_together() -> None:
+    gang: list[Row] = [(f"x{i}", "abusive", "gang") for i in range(6)]
+    lost: list[Row] = [(f"l{i}", "abusive", "lost") for i in range(3)]
+    found = {
+        "c1": ["r0", "r1", "r2", "r3"],
+        "c2": ["x0", "x1", "g0"],
+        "c3": ["x2", "x3", "x4"],
+        "c4": ["x5", "l0", "g1"],
+    }
+    report = _assess(RING + gang + lost + GOOD, found)
+    assert report.clusters["fragmentation"].value == 1.5, "the ring is whole, the gang in two, the stray is no piece"
+
+
+def test_a_cluster_of_benign_accounts_on_the_first_page_is_named() -> None:
+    found = {
+        "c1": ["g0", "g1", "g2", "r0"], "c2": ["r1", "r2", "r3"], "c3": ["g3", "m0", "m1"], "c4": ["g4", "g5", "m2"],
+    }  # fmt: skip
+    homes = pd.DataFrame(
+        {"account_id": ["g0", "g1", "g2", "g4"], "group_id": ["h1", "h2", "h2", "h3"], "kind": "home"}
+    )
+    document = _assess(RING + MULE + GOOD, found, k=3, benign_groups=homes).document()["lookalikes"]
+    assert (document["clusters"], document["of_one_group"]) == (1, 0), "c3 is mostly mules, c4 not on the page"
+    assert document["named"] == [
+        {
+            "cluster_id": "c1", "place": 1, "size": 4, "benign": 3, "group_id": "h2", "kind": "home",
+            "group_members": 2, "of_one_group": False,
+        }
+    ]  # fmt: skip
+    whole = _assess(RING + MULE + GOOD, found, k=4, benign_groups=homes.assign(group_id="h")).lookalikes
+    assert [(one.cluster_id, one.place, one.of_one_group) for one in whole] == [("c1", 1, True), ("c4", 4, False)]
+
+
+def test_labels_can_name_benign_groups_themselves() -> None:
+    campus: list[Row] = [(f"k{i}", "benign", "campus") for i in range(4)]
+    (one,) = _assess(RING + campus, {"c1": [row[0] for row in campus]}).lookalikes
+    assert (one.group_id, one.kind, one.group_members, one.of_one_group) == ("campus", None, 4, True)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -218,3 +256,15 @@ def test_operations_stand_beside_the_labels_or_not(tmp_path: Path) -> None:
     frame = read_operations(tmp_path / "labels.parquet")
     assert frame is not None
     assert frame["kind"].tolist() == ["card"]
+
+
+def test_benign_groups_stand_beside_the_labels_or_not(tmp_path: Path) -> None:
+    assert read_benign_groups(tmp_path / "labels.parquet") is None
+    columns: dict[str, Any] = {"account_id": ["a", "b"], "group_id": ["g", "g"], "kind": ["home"] * 2, "more": [1, 2]}
+    pq.write_table(pa.table(columns), tmp_path / "benign_groups.parquet")
+    frame = read_benign_groups(tmp_path / "labels.parquet")
+    assert frame is not None
+    assert frame.to_dict("list") == {name: columns[name] for name in ("account_id", "group_id", "kind")}
+    pq.write_table(pa.table({"account_id": ["a"]}), tmp_path / "benign_groups.parquet")
+    with pytest.raises(DataError, match="group_id"):
+        read_benign_groups(tmp_path / "labels.parquet")

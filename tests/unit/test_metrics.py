@@ -136,6 +136,8 @@ def test_recovery_and_hits_by_definition(rows: list[tuple[int, int]], unlabelled
             best.append(max(scores))
     expected = np.mean(best) if best else np.nan
     assert metrics.recovery(group, cluster, size) == pytest.approx(expected, nan_ok=True)
+    pieces = [sum(int(((group == one) & (cluster == c)).sum()) >= 2 for c in range(5)) for one in np.unique(group)]
+    assert metrics.fragments(group, cluster).tolist() == (pieces or [0])
     hit = [
         any(2 * int(((group == one) & (cluster == c)).sum()) > size[c] for one in np.unique(group)) for c in range(5)
     ]

@@ -1,0 +1,96 @@
+"""Detection as a rehearsal: on the log as it was known at a moment, as often as wanted, and nothing is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import duckdb
+
+from ringwatch.clock import now, parse_time
+from ringwatch.graphs import Detection, Gathered, Model, detect, gather, weigh
+from ringwatch.ingest import EventLog
+from ringwatch.metrics import Stopwatch
+from ringwatch.pipeline.runs import RunRecord
+from ringwatch.pipeline.stores import log_connection
+from ringwatch.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The views of the log in `con`, and what a run on them would find. Clusters are named as in a first run.
+
+    What the log says is gathered once, when it is first asked for.
+    """
+
+    workspace: Workspace
+    con: duckdb.DuckDBPyConnection
+    as_of: datetime | None
+    seed: int
+    labels: bool
+    watch: Stopwatch
+
+    @cached_property
+    def gathered(self) -> Gathered:
+        return gather(self.con, declared=self._declared, tool_key=self._tool_key, watch=self.watch)
+
+    def weigh(self) -> Model:
+        """The candidate pairs and their bits."""
+        return weigh(self.gathered, seed=self.seed, watch=self.watch)
+
+    def detect(self, *, without: Collection[str] = ()) -> Detection:
+        """All of a run, without the groups of layers named."""
+        return detect(
+            self.con,
+            declared=self._declared,
+            tool_key=self._tool_key,
+            seed=self.seed,
+            use_labels=self.labels,
+            previous=None,
+            run_id="rehearsal",
+            created_at=now(),
+            as_of=self.as_of,
+            watch=self.watch,
+            gathered=self.gathered,
+            without=without,
+        )
+
+    @property
+    def _declared(self) -> tuple[str, ...]:
+        return self.workspace.config.entity_types
+
+    @property
+    def _tool_key(self) -> bytes:
+        return self.workspace.secret("signatures")
+
+
+@contextmanager
+def rehearse(
+    workspace: Workspace,
+    *,
+    as_of: datetime | None = None,
+    seed: int = 0,
+    labels: bool = False,
+    batches: Sequence[str] | None = None,
+    watch: Stopwatch | None = None,
+) -> Iterator[Rehearsal]:
+    """Opens the log as known at `as_of`, all committed batches unless some are named. Takes no lock."""
+    with log_connection(workspace) as con:
+        EventLog(workspace, workspace.current()).attach(con, as_of=as_of, batches=batches)
+        yield Rehearsal(workspace, con, as_of, seed, labels, watch or Stopwatch())
+
+
+@contextmanager
+def rehearse_run(workspace: Workspace, record: RunRecord, *, watch: Stopwatch | None = None) -> Iterator[Rehearsal]:
+    """Opens the log as a run saw it, to be detected on by the same seed and with the same use of labels."""
+    # A rotation of keys renames batches behind their number.
+    seen = {batch.partition("-")[0] for batch in record.batches}
+    batches = [batch for batch in workspace.current().batches if batch.partition("-")[0] in seen]
+    as_of = parse_time(record.as_of) if record.as_of else None
+    with rehearse(
+        workspace, as_of=as_of, seed=record.seed, labels=record.labels, batches=batches, watch=watch
+    ) as rehearsal:
+        yield rehearsal
