@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringwatch.cli.session import Session, command
+from ringwatch.cli.session import Plot, Session, command
+from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from ringwatch.evaluation import Ablation, Calibration, Estimate, EvaluationReport
+    from ringwatch.evaluation import Ablation, Calibration, Estimate, EvaluationReport, Peer
 
 
 def register(app: typer.Typer) -> None:
@@ -23,17 +24,26 @@ def _evaluate(
     labels: Annotated[Path, typer.Option(help="A labels table that the run did not see.")],
     run: Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")] = None,
     k: Annotated[int | None, typer.Option(help="Depth of precision and recall.", min=1)] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Beside it: components, Louvain, Leiden, label propagation.")
+    ] = False,
     ablate: Annotated[bool, typer.Option("--ablate", help="Each group of layers left out, and alone.")] = False,
     calibration: Annotated[
         bool, typer.Option("--calibration", help="Of the pairs that claim p, how many are right.")
     ] = False,
+    plot: Plot = None,
 ) -> None:
     """Measure a run against labels, with 95 % intervals over whole groups."""
-    from ringwatch.evaluation import evaluate
+    from ringwatch.evaluation import evaluate, reliability_chart
 
+    if plot and not calibration:
+        raise UsageError("--plot draws the calibration.", hint="Give --calibration as well.")
     report = evaluate(
-        session.workspace(), labels, run_id=run, k=k, ablation=ablate, calibration=calibration, watch=session.watch()
-    )
+        session.workspace(), labels, run_id=run, k=k, peers=peers, calibration=calibration, ablation=ablate,
+        watch=session.watch(),
+    )  # fmt: skip
+    if plot and report.calibration:
+        plot.write_text(reliability_chart(report.calibration), encoding="utf-8")
     for warning in report.warnings:
         typer.echo(f"ringwatch: {warning}", err=True)
     session.say("evaluate", report.document(), lambda: _show(session, report))
@@ -61,10 +71,26 @@ def _show(session: Session, report: EvaluationReport) -> None:
             (one.cluster_id, one.place, one.size, one.benign, one.group_id, one.kind) for one in report.lookalikes
         ]
         session.table(columns, named, right=("place", "accounts", "benign"))
+    if report.peers is not None:
+        _show_peers(session, report, report.peers)
     if report.calibration is not None:
         _show_calibration(session, report.calibration)
     if report.ablation is not None:
         _show_ablation(session, report, report.ablation)
+
+
+def _show_peers(session: Session, report: EvaluationReport, peers: tuple[Peer, ...]) -> None:
+    columns: tuple[EvaluationReport | Peer, ...] = (report, *peers)
+    rows = [
+        (name.replace("_", " "), *(_value(one.clusters[name].value) for one in columns)) for name in peers[0].clusters
+    ]
+    rows += [
+        (f"recovery of {kind[0].kind}", *(_value(one.recovery.value) for one in kind))
+        for kind in zip(report.kinds, *(peer.kinds for peer in peers), strict=True)
+    ]
+    names = ["ringwatch", *(peer.name for peer in peers)]
+    session.line()
+    session.table(("", *names), rows, right=names)
 
 
 def _show_calibration(session: Session, calibration: Calibration) -> None:

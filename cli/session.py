@@ -115,6 +115,15 @@ _OPTIONS = {
     "quiet": Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")],
     "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")],
 }
+
+
+def _svg(path: Path | None) -> Path | None:
+    if path is not None and (path.suffix.lower() != ".svg" or not path.parent.is_dir()):
+        raise UsageError(f"{path} is no place for a plot.", hint="Name a file FILE.svg in a folder that is there.")
+    return path
+
+
+Plot = Annotated[Path | None, typer.Option("--plot", help="Also draw it, as FILE.svg.", callback=_svg)]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for another writer.", min=0)]
 
 

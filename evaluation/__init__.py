@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from ringwatch.evaluation.ablation import Ablation, headline
-from ringwatch.evaluation.calibration import Calibration
+from ringwatch.evaluation.calibration import Calibration, reliability_chart
 from ringwatch.evaluation.evaluate import EvaluationReport, KindRecovery, assess
 from ringwatch.evaluation.intervals import Estimate
 from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
+from ringwatch.evaluation.peers import Peer
 from ringwatch.evaluation.stored import evaluate
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "Estimate",
     "EvaluationReport",
     "KindRecovery",
+    "Peer",
     "assess",
     "evaluate",
     "headline",
     "read_benign_groups",
     "read_labels",
     "read_operations",
+    "reliability_chart",
 ]

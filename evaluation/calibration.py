@@ -10,9 +10,13 @@ import pandas as pd
 
 from ringwatch.evaluation.intervals import RESAMPLES, Estimate, estimate
 from ringwatch.evaluation.metrics import ECE_BINS, BoolArray, FloatArray, IntArray
+from ringwatch.evaluation.plots import Line, line_chart
 from ringwatch.evaluation.truth import ObjectArray, Truth
 from ringwatch.graphs import Model
 from ringwatch.graphs.learning import probability
+
+PLOTTED = 5
+"""Layers in a plot, by number of pairs."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,17 @@ def _kinds(
     return tuple(
         Claimed(*row) for row in zip(names.tolist(), pairs.tolist(), claimed.tolist(), stand.tolist(), strict=True)
     )
+
+
+def reliability_chart(calibration: Calibration) -> str:
+    """The reliability curves of all pairs and of the layers that are the strongest evidence on most, as SVG."""
+    layers = sorted(calibration.layers.items(), key=lambda item: (-item[1].pairs, item[0]))[:PLOTTED]
+    lines = [Line("as claimed", [(0.0, 0.0), (1.0, 1.0)], dashed=True)]
+    lines += [
+        Line(name, [(one.claimed, one.right) for one in found.bins])
+        for name, found in (("all pairs", calibration.pairs), *layers)
+    ]
+    return line_chart(lines, title="Of pairs that claim p, how many are one group's", x="claimed", y="right")
 
 
 def _strongest(model: Model, pairs: IntArray) -> tuple[list[str], IntArray]:

@@ -26,6 +26,7 @@ from ringwatch.evaluation.truth import Truth, select
 if TYPE_CHECKING:
     from ringwatch.evaluation.ablation import Ablation
     from ringwatch.evaluation.calibration import Calibration
+    from ringwatch.evaluation.peers import Peer
 
 PREVALENCES = (0.01, 0.001)
 """Shares of abusive accounts that a provider may have; labels are far richer in abuse than the world is."""
@@ -61,8 +62,8 @@ class EvaluationReport:
 
     `corrected` has, by prevalence, the account figures that the same ranking would show at that prevalence. `kinds`
     is empty where no operations are known; `attainable` is the mean best attainable F1 of all operations.
-    `lookalikes` are the clusters among the first k most of whose members are benign. `ablation` and `calibration` are
-    there where they were asked for.
+    `lookalikes` are the clusters among the first k most of whose members are benign. `peers`, `calibration` and
+    `ablation` are there where they were asked for.
     """
 
     run_id: str
@@ -74,8 +75,9 @@ class EvaluationReport:
     attainable: float | None = None
     lookalikes: tuple[Lookalike, ...] = ()
     warnings: list[str] = field(default_factory=list)
-    ablation: tuple[Ablation, ...] | None = None
+    peers: tuple[Peer, ...] | None = None
     calibration: Calibration | None = None
+    ablation: tuple[Ablation, ...] | None = None
 
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -93,6 +95,8 @@ class EvaluationReport:
             },
             "warnings": list(self.warnings),
         }
+        if self.peers is not None:
+            document["peers"] = [one.document() for one in self.peers]
         if self.calibration is not None:
             document["calibration"] = self.calibration.document()
         if self.ablation is not None:

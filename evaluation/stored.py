@@ -12,6 +12,7 @@ from ringwatch.evaluation.ablation import ablate
 from ringwatch.evaluation.calibration import calibrate
 from ringwatch.evaluation.evaluate import EvaluationReport, assess
 from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
+from ringwatch.evaluation.peers import hold_peers
 from ringwatch.evaluation.truth import select
 from ringwatch.graphs import Detection
 from ringwatch.metrics import Stopwatch
@@ -26,14 +27,15 @@ def evaluate(
     run_id: str | None = None,
     k: int | None = None,
     seed: int = 0,
-    ablation: bool = False,
+    peers: bool = False,
     calibration: bool = False,
+    ablation: bool = False,
     watch: Stopwatch | None = None,
 ) -> EvaluationReport:
     """The figures of a run, the newest unless one is named. Accounts whose label the run used are left out, with
     their whole group.
 
-    `ablation` and `calibration` weigh the evidence again, on the log as the run saw it, and commit nothing.
+    `peers`, `calibration` and `ablation` take the log as the run saw it, and commit nothing.
 
     Raises:
         UsageError: there is no run, or no such file. DataError: the labels break the contract.
@@ -55,8 +57,14 @@ def evaluate(
 
     report = measure(scores, run.members, run.clusters)
     with ExitStack() as stack:
-        if ablation or calibration:
+        if peers or calibration or ablation:
             rehearsal = stack.enter_context(rehearse_run(workspace, run.record, watch=watch))
+        if peers:
+            with rehearsal.watch.stage("peers"):
+                held = hold_peers(
+                    rehearsal.con, lambda members, listed: measure(scores, members, listed), seed=run.record.seed
+                )
+            report = replace(report, peers=held)
         if calibration:
             counted = select(truth, scores["account_id"], run.used_labels)
             ids = pd.Index(rehearsal.gathered.accounts.ids)

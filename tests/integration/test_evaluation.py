@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process import Ringwatch
+from process import Done, Ringwatch
+
+from ringwatch.pipeline import load_run, rehearse_run
+from ringwatch.workspace import Workspace
 
 GROUPS = {"network", "device", "payment", "prompts", "signup"}
 FIGURES = {"recovery", "precision_at_k", "pairwise_f1", "auprc"}
@@ -21,9 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(folder: Path) -> Ringwatch:
     """A workspace with one batch and one run; tests only read it. Its drop is `folder / "drop"`."""
     command = Ringwatch(folder / "workspace")
-    command.run(
-        "simulate", "easy", "--output", folder / "drop", "--seed", "301", "--accounts", "1500", "--prevalence", "0.1"
-    )
+    size = ("--accounts", "800", "--prevalence", "0.2")
+    command.run("simulate", "easy", "--output", folder / "drop", "--seed", "301", *size)
     command.run("init")
     command.run("ingest", folder / "drop")
     command.run("detect", "--no-labels", "--seed", "1")
@@ -35,55 +37,53 @@ def labels(world: Ringwatch, folder: Path) -> Path:
     return folder / "drop" / "truth" / "labels.parquet"
 
 
-def _values(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: figure["value"] for name, figure in figures.items()}
+@pytest.fixture(scope="module")
+def everything(world: Ringwatch, labels: Path, folder: Path) -> tuple[Done, str]:
+    """`evaluate` with all that can be asked of it: as a document, and as a page."""
+    wishes = ("evaluate", "--labels", labels, "--peers", "--calibration", "--ablate")
+    before = _state(world)
+    done = world.run(*wishes, "--json", "--plot", folder / "plot.svg")
+    assert _state(world) == before, "it commits nothing"
+    return done, world.run(*wishes, "--quiet").stdout
 
 
 def _state(world: Ringwatch) -> set[tuple[str, int]]:
     return {(str(path), path.stat().st_mtime_ns) for path in world.workspace.rglob("*") if path.is_file()}
 
 
-def test_an_ablation_stands_beside_the_run_and_commits_nothing(world: Ringwatch, labels: Path) -> None:
-    before = _state(world)
+def _values(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: figure["value"] for name, figure in figures.items()}
+
+
+def test_what_is_asked_for_is_added_and_changes_nothing_else(
+    world: Ringwatch, labels: Path, everything: tuple[Done, str]
+) -> None:
     plain = world.json("evaluate", "--labels", labels)
-    assert "ablation" not in plain
-    done = world.run("evaluate", "--labels", labels, "--ablate", "--json")
-    assert _state(world) == before
-    assert "stage=prompts:left out" in done.stderr
-    document = done.document
-    ablation = document.pop("ablation")
-    assert document == plain
+    document = everything[0].document
+    assert set(document) - set(plain) == {"peers", "calibration", "ablation"}
+    assert {name: document[name] for name in plain} == plain
     assert set(plain["lookalikes"]) == {"clusters", "of_one_group", "named"}
-    by_group = {one["group"]: one for one in ablation}
+    assert plain["clusters"]["fragmentation"]["value"] >= 1
+
+
+def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str]) -> None:
+    done, page = everything
+    assert "stage=prompts:left out" in done.stderr
+    by_group = {one["group"]: one for one in done.document["ablation"]}
     assert set(by_group) >= GROUPS
-    whole = _values(document["clusters"])
-    for one in ablation:
+    whole = _values(done.document["clusters"])["recovery"]
+    for one in by_group.values():
         assert set(one) == {"group", "left_out", "alone"}
         assert set(one["left_out"]) == set(one["alone"]) == FIGURES
         assert set(one["alone"]["auprc"]) == {"value", "low", "high"}
-    assert _values(by_group["prompts"]["left_out"])["recovery"] < whole["recovery"]
-    assert max(_values(one["alone"])["recovery"] for one in ablation) < whole["recovery"]
-    text = world.run("evaluate", "--labels", labels, "--ablate", "--quiet").stdout
-    assert text.count("(all layers)") == 2
+        assert _values(one["alone"])["recovery"] < whole
+    assert _values(by_group["prompts"]["left_out"])["recovery"] < whole
+    assert page.count("(all layers)") == 2
 
 
-def test_a_rehearsal_finds_what_the_run_found(world: Ringwatch) -> None:
-    from ringwatch.pipeline import load_run, rehearse_run
-    from ringwatch.workspace import Workspace
-
-    workspace = Workspace.open(world.workspace)
-    run = load_run(workspace)
-    with rehearse_run(workspace, run.record) as rehearsal:
-        for found in (rehearsal.detect(), rehearsal.detect()):
-            assert found.members.equals(run.members)
-            assert found.scores.equals(run.scores)
-            assert found.clusters["digest"].tolist() == run.clusters["digest"].tolist()
-
-
-def test_calibration_is_of_pairs_that_the_run_weighed(world: Ringwatch, labels: Path) -> None:
-    before = _state(world)
-    found = world.json("evaluate", "--labels", labels, "--calibration")["calibration"]
-    assert _state(world) == before
+def test_calibration_is_of_pairs_that_the_run_weighed(everything: tuple[Done, str], folder: Path) -> None:
+    done, page = everything
+    found = done.document["calibration"]
     assert set(found) == {"pairs", "standing", "strict", "layers", "kinds"}
     pairs = found["pairs"]
     assert sum(one["pairs"] for one in pairs["bins"]) == pairs["pairs"]
@@ -92,8 +92,37 @@ def test_calibration_is_of_pairs_that_the_run_weighed(world: Ringwatch, labels: 
     assert found["strict"]["right"]["value"] < pairs["right"]["value"]
     assert found["standing"]["claimed"]["value"] > 0.5 > pairs["claimed"]["value"]
     assert {"device", "payment", "prompt_family"} <= {one["layer"] for one in found["layers"]}
-    right = {one["kind"] for one in found["kinds"]}
-    assert {"different", "shared_cards", "benign company"} <= right
-    text = world.run("evaluate", "--labels", labels, "--calibration").stdout
-    assert "edges that stand" in text
-    assert "strongest: device" in text
+    assert {"different", "shared_cards", "benign company"} <= {one["kind"] for one in found["kinds"]}
+    assert "edges that stand" in page
+    assert "strongest: device" in page
+    assert "as claimed" in (folder / "plot.svg").read_text(encoding="utf-8")
+
+
+def test_peers_stand_beside_the_run(everything: tuple[Done, str]) -> None:
+    done, page = everything
+    document = done.document
+    peers = {one["name"]: one for one in document["peers"]}
+    assert list(peers) == ["connected components", "Louvain", "Leiden", "label propagation"]
+    for one in peers.values():
+        assert set(one["clusters"]) == FIGURES - {"auprc"}
+        assert [kind["kind"] for kind in one["kinds"]] == [kind["kind"] for kind in document["kinds"]]
+        assert 0 < one["clusters"]["recovery"]["value"] < document["clusters"]["recovery"]["value"]
+    assert "label propagation" in page
+    assert "recovery of slow_chain" in page
+
+
+def test_a_plot_goes_where_it_can(world: Ringwatch, labels: Path, tmp_path: Path) -> None:
+    for wish in (("--calibration", "--plot", tmp_path / "plot.png"), ("--plot", tmp_path / "plot.svg")):
+        assert world.call("evaluate", "--labels", labels, *wish).code == 2
+    assert world.call("evaluate", "--labels", labels, "--calibration", "--plot", tmp_path / "no" / "p.svg").code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rehearsal_finds_what_the_run_found(world: Ringwatch) -> None:
+    workspace = Workspace.open(world.workspace)
+    run = load_run(workspace)
+    with rehearse_run(workspace, run.record) as rehearsal:
+        for found in (rehearsal.detect(), rehearsal.detect()):
+            assert found.members.equals(run.members)
+            assert found.scores.equals(run.scores)
+            assert found.clusters["digest"].tolist() == run.clusters["digest"].tolist()
