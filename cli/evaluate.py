@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringwatch.cli.session import Plot, Session, command
+from ringwatch.cli.session import Plot, Session, command, interval, number
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def _show(session: Session, report: EvaluationReport) -> None:
     tables |= {f"at {share:.1%} abusive": figures for share, figures in report.corrected.items()}
     for title, figures in tables.items():
         session.line()
-        session.table((title, "", "95 %"), [_row(name, figure) for name, figure in figures.items()], right=("",))
+        session.table((title, "", "95 %"), _rows(figures), right=("",))
     if report.kinds:
         session.line()
-        rows = [(one.kind, one.groups, _value(one.recovery.value), _value(one.attainable)) for one in report.kinds]
+        rows = [(one.kind, one.groups, number(one.recovery.value), number(one.attainable)) for one in report.kinds]
         session.table(("kind", "groups", "recovery", "attainable"), rows, right=("groups", "recovery", "attainable"))
     if report.lookalikes:
         session.line()
@@ -82,10 +82,10 @@ def _show(session: Session, report: EvaluationReport) -> None:
 def _show_peers(session: Session, report: EvaluationReport, peers: tuple[Peer, ...]) -> None:
     columns: tuple[EvaluationReport | Peer, ...] = (report, *peers)
     rows = [
-        (name.replace("_", " "), *(_value(one.clusters[name].value) for one in columns)) for name in peers[0].clusters
+        (name.replace("_", " "), *(number(one.clusters[name].value) for one in columns)) for name in peers[0].clusters
     ]
     rows += [
-        (f"recovery of {kind[0].kind}", *(_value(one.recovery.value) for one in kind))
+        (f"recovery of {kind[0].kind}", *(number(one.recovery.value) for one in kind))
         for kind in zip(report.kinds, *(peer.kinds for peer in peers), strict=True)
     ]
     names = ["ringwatch", *(peer.name for peer in peers)]
@@ -98,8 +98,8 @@ def _show_calibration(session: Session, calibration: Calibration) -> None:
     layers = {f"strongest: {name}": one for name, one in calibration.layers.items()}
     rows = [
         (
-            name, f"{one.pairs:,}", _value(one.claimed.value), _value(one.right.value), *_row("", one.ece)[1:],
-            _value(one.ece_equal_mass.value),
+            name, f"{one.pairs:,}", number(one.claimed.value), number(one.right.value), *interval(one.ece),
+            number(one.ece_equal_mass.value),
         )
         for name, one in {
             "all": calibration.pairs, "edges that stand": calibration.standing,
@@ -110,12 +110,12 @@ def _show_calibration(session: Session, calibration: Calibration) -> None:
     session.table(columns, rows, right=("number", "claimed", "right", "error", "error, equal mass"))
     session.line()
     bins = [
-        (f"{one.low:.2f} to {one.high:.2f}", f"{one.pairs:,}", _value(one.claimed), _value(one.right))
+        (f"{one.low:.2f} to {one.high:.2f}", f"{one.pairs:,}", number(one.claimed), number(one.right))
         for one in calibration.pairs.bins
     ]
     session.table(("claim", "pairs", "claimed", "right"), bins, right=("pairs", "claimed", "right"))
     session.line()
-    kinds = [(one.kind, f"{one.pairs:,}", _value(one.claimed), f"{one.standing:,}") for one in calibration.kinds]
+    kinds = [(one.kind, f"{one.pairs:,}", number(one.claimed), f"{one.standing:,}") for one in calibration.kinds]
     session.table(("pairs within", "pairs", "claimed", "standing"), kinds, right=("pairs", "claimed", "standing"))
 
 
@@ -129,17 +129,12 @@ def _show_ablation(session: Session, report: EvaluationReport, ablation: tuple[A
     ):
         session.line()
         rows = [
-            (name, *(_value(figures[figure].value) for figure in whole))
+            (name, *(number(figures[figure].value) for figure in whole))
             for name, figures in [("(all layers)", whole), *runs]
         ]
         names = [figure.replace("_", " ") for figure in whole]
         session.table((title, *names), rows, right=names)
 
 
-def _row(name: str, figure: Estimate) -> tuple[str, str, str]:
-    interval = "" if figure.low is None else f"{_value(figure.low)} to {_value(figure.high)}"
-    return (name.replace("_", " "), _value(figure.value), interval)
-
-
-def _value(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _rows(figures: dict[str, Estimate]) -> list[tuple[str, str, str]]:
+    return [(name.replace("_", " "), *interval(figure)) for name, figure in figures.items()]

@@ -1,6 +1,7 @@
 """Clusters, scores and labels come in; figures with 95 % intervals go out.
 
-`evaluate` measures a stored run, `assess` any tables; `ringwatch.evaluation.metrics` has the figures one by one.
+`evaluate` measures a stored run, `assess` any tables, `replay` how soon the log would have given an operation away;
+`ringwatch.evaluation.metrics` has the figures one by one.
 """
 
 from __future__ import annotations
@@ -11,20 +12,25 @@ from ringwatch.evaluation.evaluate import EvaluationReport, KindRecovery, assess
 from ringwatch.evaluation.intervals import Estimate
 from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
 from ringwatch.evaluation.peers import Peer
+from ringwatch.evaluation.replay import Delay, Replay, delay_chart, replay
 from ringwatch.evaluation.stored import evaluate
 
 __all__ = [
     "Ablation",
     "Calibration",
+    "Delay",
     "Estimate",
     "EvaluationReport",
     "KindRecovery",
     "Peer",
+    "Replay",
     "assess",
+    "delay_chart",
     "evaluate",
     "headline",
     "read_benign_groups",
     "read_labels",
     "read_operations",
     "reliability_chart",
+    "replay",
 ]

@@ -19,9 +19,9 @@ from ringwatch.evaluation.intervals import (
     mean_estimate,
     pair_estimates,
 )
-from ringwatch.evaluation.lookalikes import Lookalike, Placed, find_lookalikes
+from ringwatch.evaluation.lookalikes import Lookalike, find_lookalikes
 from ringwatch.evaluation.metrics import FloatArray
-from ringwatch.evaluation.truth import Truth, select
+from ringwatch.evaluation.truth import Placed, Truth, place, select
 
 if TYPE_CHECKING:
     from ringwatch.evaluation.ablation import Ablation
@@ -138,7 +138,7 @@ def assess(
     corrected = {
         share: {name: found.pop(f"{name}@{share:g}") for name in ("auprc", "precision_at_k")} for share in PREVALENCES
     }
-    placed = _place(truth, members, clusters["cluster_id"])
+    placed = place(truth, members, clusters["cluster_id"])
     depth = truth.groups if k is None else k
     by_cluster, best = _cluster_estimates(truth, placed, depth, **settings)
     kinds, attainable = _kinds(operations, truth, best, **settings)
@@ -151,17 +151,6 @@ def assess(
     return EvaluationReport(
         run_id, found, by_cluster, corrected, counts, kinds, attainable, benign, _warnings(counts)
     )
-
-
-def _place(truth: Truth, members: pd.DataFrame, cluster_id: pd.Series) -> Placed:
-    out = members["account_id"].isin(truth.left_out).to_numpy()
-    number = pd.Series(np.arange(len(cluster_id)), index=cluster_id)
-    of_member = number.reindex(members["cluster_id"]).to_numpy(dtype=np.int64)
-    size = np.bincount(of_member[~out], minlength=len(cluster_id)).astype(np.int64)
-    cluster_of = pd.Series(of_member[~out], index=members["account_id"].to_numpy()[~out])
-    cluster = cluster_of.reindex(truth.accounts).fillna(-1).to_numpy(dtype=np.int64)
-    listed = size > np.bincount(of_member[out], minlength=len(cluster_id))
-    return Placed(cluster, size, listed, cluster_id.to_numpy(dtype=object))
 
 
 def _cluster_estimates(

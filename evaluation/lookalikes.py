@@ -6,25 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from ringwatch.evaluation.metrics import BoolArray, IntArray
-from ringwatch.evaluation.truth import Truth
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where the accounts of a `Truth` are: `cluster` int64[accounts], the number of the cluster, −1 for none.
-
-    By cluster, highest score first: `size` (members that count, labelled or not), `listed` (whether it counts among
-    the first k), `names` (cluster_id).
-    """
-
-    cluster: IntArray
-    size: IntArray
-    listed: BoolArray
-    names: npt.NDArray[np.object_]
+from ringwatch.evaluation.truth import Placed, Truth
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,30 @@ def _codes(group_id: pd.Series[Any], positive: BoolArray) -> IntArray:
     key = np.where(code >= 0, code + np.where(positive, 0, len(code)), -1)
     present, place = np.unique(key, return_inverse=True)
     return np.asarray(place - int(len(present) > 0 and present[0] < 0), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where the accounts of a `Truth` are: `cluster` int64[accounts], the number of the cluster, −1 for none.
+
+    By cluster, highest score first: `size` (members that count, labelled or not), `listed` (whether it counts among
+    the first k), `names` (cluster_id).
+    """
+
+    cluster: IntArray
+    size: IntArray
+    listed: BoolArray
+    names: ObjectArray
+
+
+def place(truth: Truth, members: pd.DataFrame, cluster_id: pd.Series) -> Placed:
+    """Where each account is among clusters (`cluster_id`, highest score first) that have `members` (cluster_id,
+    account_id). Accounts that are left out leave their clusters; one that is half of them or more is not listed."""
+    out = members["account_id"].isin(truth.left_out).to_numpy()
+    number = pd.Series(np.arange(len(cluster_id)), index=cluster_id)
+    of_member = number.reindex(members["cluster_id"]).to_numpy(dtype=np.int64)
+    size = np.bincount(of_member[~out], minlength=len(cluster_id)).astype(np.int64)
+    cluster_of = pd.Series(of_member[~out], index=members["account_id"].to_numpy()[~out])
+    cluster = cluster_of.reindex(truth.accounts).fillna(-1).to_numpy(dtype=np.int64)
+    listed = size > np.bincount(of_member[out], minlength=len(cluster_id))
+    return Placed(cluster, size, listed, cluster_id.to_numpy(dtype=object))

@@ -46,7 +46,7 @@ def run_detection(
         with graph_writer(workspace, current) as graph:
             with log_connection(workspace) as con:
                 EventLog(workspace, current).attach(con, as_of=as_of)
-                untimed = _untimed(con)
+                untimed = untimed_rows(con)
                 found = detect(
                     con,
                     declared=workspace.config.entity_types,
@@ -101,7 +101,8 @@ def _commit(workspace: Workspace, current: Current, graph: GraphWriter, record: 
         graph.commit(after, run_changes(workspace, after))
 
 
-def _untimed(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def untimed_rows(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows of the attached views that have no time, by table: any `as_of` sees them."""
     counts = {}
     for table in ("links", "relations"):
         counts[table] = con.execute(f"SELECT count(*) FILTER (ts IS NULL) FROM {table}").fetchall()[0][0]

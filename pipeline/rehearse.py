@@ -14,6 +14,7 @@ from ringwatch.clock import now, parse_time
 from ringwatch.graphs import Detection, Gathered, Model, detect, gather, weigh
 from ringwatch.ingest import EventLog
 from ringwatch.metrics import Stopwatch
+from ringwatch.pipeline.detect import untimed_rows
 from ringwatch.pipeline.runs import RunRecord
 from ringwatch.pipeline.stores import log_connection
 from ringwatch.workspace import Workspace
@@ -36,6 +37,11 @@ class Rehearsal:
     @cached_property
     def gathered(self) -> Gathered:
         return gather(self.con, declared=self._declared, tool_key=self._tool_key, watch=self.watch)
+
+    @property
+    def untimed(self) -> dict[str, int]:
+        """Rows that have no time, by table; every moment sees them."""
+        return untimed_rows(self.con)
 
     def weigh(self) -> Model:
         """The candidate pairs and their bits."""

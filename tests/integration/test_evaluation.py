@@ -126,3 +126,27 @@ def test_a_rehearsal_finds_what_the_run_found(world: Ringwatch) -> None:
             assert found.members.equals(run.members)
             assert found.scores.equals(run.scores)
             assert found.clusters["digest"].tolist() == run.clusters["digest"].tolist()
+
+
+def test_a_replay_finds_operations_in_the_course_of_time(world: Ringwatch, labels: Path, tmp_path: Path) -> None:
+    before = _state(world)
+    wishes = ("replay", "--labels", labels, "--every", "3w", "--from", "2026-05-20")
+    document = world.json(*wishes, "--plot", tmp_path / "delays.svg")
+    assert _state(world) == before, "it commits nothing"
+    moments, operations = document["moments"], document["operations"]
+    assert [one["as_of"][:10] for one in moments] == ["2026-05-20", "2026-06-10", "2026-06-28"]
+    assert [one["accounts"] for one in moments] == sorted(one["accounts"] for one in moments)
+    last = world.json("evaluate", "--labels", labels)["clusters"]
+    for name in ("recovery", "precision_at_k"):
+        assert moments[-1][name] == pytest.approx(last[name]["value"], abs=0.05), "but for the names and the seed"
+    found = [one for one in operations if one["found_at"]]
+    assert found and len(operations) == moments[-1]["groups"]
+    for one in operations:
+        assert 0 <= one["harmful_before"] <= one["harmful"]
+        assert one["found_at"] is None or one["flagged_at"] <= one["found_at"]
+    assert document["shares"]["never_found"]["value"] == pytest.approx(1 - len(found) / len(operations), abs=1e-6)
+    assert set(document["delays"]) == {"days_to_found", "days_to_flagged", "days_from_harm"}
+    assert "<polyline" in (tmp_path / "delays.svg").read_text(encoding="utf-8")
+    assert "never found" in world.run("replay", "--labels", labels, "--from", "2026-06-28", "--quiet").stdout
+    for wrong in (("--from", "2027-01-01"), ("--every", "soon"), ("--to", "2020-01-01")):
+        assert world.call("replay", "--labels", labels, *wrong).code == 2
