@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from ringwatch.cli import clusters, demo, detect, evaluate, export, graph, ingest, query, replay, simulate, workspace
+from ringwatch.cli import (
+    clusters,
+    demo,
+    detect,
+    evaluate,
+    evasion,
+    export,
+    graph,
+    ingest,
+    query,
+    replay,
+    simulate,
+    workspace,
+)
 from ringwatch.cli.session import Shared
 from ringwatch.errors import RingwatchError, UsageError
 
@@ -24,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (workspace, ingest, detect, clusters, query, export, evaluate, replay, graph, simulate, demo):
+for room in (workspace, ingest, detect, clusters, query, export, evaluate, replay, evasion, graph, simulate, demo):
     room.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,21 @@ def test_a_replay_finds_operations_in_the_course_of_time(world: Ringwatch, label
     assert "never found" in world.run("replay", "--labels", labels, "--from", "2026-06-28", "--quiet").stdout
     for wrong in (("--from", "2027-01-01"), ("--every", "soon"), ("--to", "2020-01-01")):
         assert world.call("replay", "--labels", labels, *wrong).code == 2
+
+
+def test_evasion_writes_a_curve_for_each_knob(tmp_path: Path) -> None:
+    command = Ringwatch(tmp_path / "none")
+    wishes = ("evasion", "--output", tmp_path / "curves", "--knobs", "cell", "--accounts", "400", "--seed", "302")
+    done = command.run(*wishes, "--json")
+    assert "stage=cell=3 world=302" in done.stderr
+    document = done.document
+    assert [one["level"] for one in document["curves"]] == [0, 8, 5, 3]
+    assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == [
+        "cell.svg", "curves.csv", "curves.json", "worlds.csv",
+    ]  # fmt: skip
+    stored = json.loads((tmp_path / "curves" / "curves.json").read_text(encoding="utf-8"))
+    assert {name: document[name] for name in stored} == stored
+    assert not command.workspace.exists()
+    for wrong in (("--output", tmp_path / "curves"), ("--output", tmp_path / "new", "--knobs", "luck")):
+        assert command.call("evasion", *wrong).code == 2
+    assert not (tmp_path / "new").exists()
