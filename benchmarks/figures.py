@@ -42,12 +42,16 @@ def spread(values: Sequence[float]) -> str:
     return f"{len(values)} runs, {_number(min(values))} to {_number(max(values))}"
 
 
-def mean(name: str, values: Sequence[float], *, at_least: float | None = None) -> Figure:
-    """The mean of several runs, with the spread in its note."""
+def mean(
+    name: str, values: Sequence[float], *, at_least: float | None = None, at_most: float | None = None
+) -> Figure:
+    """The mean of several runs, with the spread in its note; held to one bound at most."""
     value = statistics.fmean(values)
-    if at_least is None:
-        return Figure(name, value, note=spread(values))
-    return Figure(name, value, "", ">=", at_least, spread(values))
+    if at_least is not None:
+        return Figure(name, value, "", ">=", at_least, spread(values))
+    if at_most is not None:
+        return Figure(name, value, "", "<=", at_most, spread(values))
+    return Figure(name, value, note=spread(values))
 
 
 def table(figures: Sequence[Figure]) -> str:

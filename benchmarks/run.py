@@ -1,6 +1,6 @@
 """`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
 
-usage: run.py [floor] [hop] [easy] [neo4j] [crash] [crash-neo4j] [--seeds N] [--kills N]
+usage: run.py [floor] [hop] [easy] [medium] [hard] [rare] [neo4j] [crash] [crash-neo4j] [--seeds N] [--kills N]
 Exit status 1 when a figure misses what it is held to.
 """
 
@@ -47,7 +47,10 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
     return {
         "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
         "hop": lambda: quality.hop(OUT, _need(SHARED / "data" / "hop")),
-        "easy": lambda: quality.easy(OUT, seeds=seeds),
+        "easy": lambda: quality.worlds(OUT, "easy", seeds=seeds),
+        "medium": lambda: quality.worlds(OUT, "medium", seeds=seeds),
+        "hard": lambda: quality.worlds(OUT, "hard", seeds=seeds),
+        "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
         "neo4j": lambda: _with_server(_neo4j),
         "crash": lambda: crash.run(OUT, "embedded", kills=kills),
         "crash-neo4j": lambda: _with_server(
@@ -91,8 +94,10 @@ def _write(sections: dict[str, str], order: list[str]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs benchmarks and writes docs/results.md.")
-    parser.add_argument("names", nargs="*", help="floor, hop, easy, neo4j, crash, crash-neo4j; all by default")
-    parser.add_argument("--seeds", type=int, default=5, help="worlds of `simulate easy`")
+    parser.add_argument(
+        "names", nargs="*", help="floor, hop, easy, medium, hard, rare, neo4j, crash, crash-neo4j; all"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="worlds of each preset")
     parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")
     arguments = parser.parse_args()
     benchmarks = _benchmarks(arguments.seeds, arguments.kills)
