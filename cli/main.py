@@ -13,7 +13,19 @@ from typing import Annotated
 
 import typer
 
-from ringwatch.cli import clusters, demo, detect, evaluate, export, graph, ingest, query, simulate, workspace
+from ringwatch.cli import (
+    clusters,
+    demo,
+    detect,
+    evaluate,
+    export,
+    graph,
+    ingest,
+    organizations,
+    query,
+    simulate,
+    workspace,
+)
 from ringwatch.cli.session import Shared
 from ringwatch.errors import RingwatchError, UsageError
 
@@ -24,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (workspace, ingest, detect, clusters, query, export, evaluate, graph, simulate, demo):
+for room in (workspace, ingest, detect, clusters, organizations, query, export, evaluate, graph, simulate, demo):
     room.register(app)
 
 
