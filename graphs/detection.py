@@ -35,8 +35,8 @@ from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
 from ringwatch.graphs.returns import find_returns
 from ringwatch.graphs.store.base import Changes
-from ringwatch.graphs.syndicates import Syndicates, all_layers, find_syndicates, unit_of
-from ringwatch.graphs.ties import weigh_ties
+from ringwatch.graphs.syndicates import Syndicates, find_syndicates, unit_of, with_domains
+from ringwatch.graphs.ties import tie_layers, weigh_ties
 from ringwatch.metrics import Stopwatch
 
 STAND = 0.0
@@ -174,10 +174,13 @@ def detect(
     with watch.stage("organizations"):
         groups = found.members[["cluster_id", "account_id"]].rename(columns={"cluster_id": "id"})
         unit = unit_of(found.clusters["cluster_id"], accounts, groups)
-        layers = all_layers(con, gathered.shared, gathered.relations)
+        shared = with_domains(con, gathered.shared)
+        layers = tie_layers(shared, gathered.relations, unit)
         ties = weigh_ties(layers, unit, len(found.clusters), model, bits)
         syndicates = find_syndicates(con, accounts, layers, ties, found.clusters, unit, verdicts, history)
-        found = find_returns(con, found, history, accounts, layers, ties, model, bits, use_labels=use_labels)
+        found = find_returns(
+            con, found, history, accounts, shared, gathered.relations, ties, model, bits, use_labels=use_labels
+        )
         past = history.remember(pd.concat([groups, syndicates.members(groups)], ignore_index=True))
     used = frozenset(accounts.ids[verdicts.account].tolist())
     with watch.stage("frames"):

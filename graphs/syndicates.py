@@ -25,12 +25,12 @@ from ringwatch.graphs.abuse import unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.clusters import HOST_LAYER, LEAST_HOSTED
 from ringwatch.graphs.labels import Verdicts
-from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, Relation, incidence_from, query_columns
+from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, incidence_from, query_columns
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.naming import SYNDICATE, History, name_groups
 from ringwatch.graphs.reasons import MIN_BITS
 from ringwatch.graphs.resolve import resolve_entities
-from ringwatch.graphs.ties import ABSENT, PAIRS, SHARED, Ties, tie_layers
+from ringwatch.graphs.ties import ABSENT, PAIRS, SHARED, Ties
 
 OWN_DOMAIN = LayerSpec("email_domain", "email", 0.3, "a mail domain")
 IDENTITY = (ORGANIZATION.name, OWN_DOMAIN.name, "payment")
@@ -105,10 +105,8 @@ def unit_of(ids: pd.Series | np.ndarray, accounts: AccountTable, groups: pd.Data
     return out
 
 
-def all_layers(
-    con: duckdb.DuckDBPyConnection, shared: Sequence[Incidence], relations: Sequence[Relation]
-) -> list[Incidence]:
-    """What clusters are compared by: the layers of accounts, and mail domains. Needs `ix`."""
+def with_domains(con: duckdb.DuckDBPyConnection, shared: Sequence[Incidence]) -> list[Incidence]:
+    """The layers of accounts, and their mail domains but for those that give mailboxes to throw away. Needs `ix`."""
     rows = query_columns(
         con,
         """SELECT i, (hash(domain) % 9223372036854775807)::BIGINT AS entity, 1 AS n, NULL::DOUBLE AS first,
@@ -122,7 +120,7 @@ def all_layers(
                  ) USING (entity)) ORDER BY 1, 2""",
     )
     others = [one for one in shared if one.spec.name != OWN_DOMAIN.name]
-    return tie_layers([*others, incidence_from(OWN_DOMAIN, rows)], relations)
+    return [*others, incidence_from(OWN_DOMAIN, rows)]
 
 
 def find_syndicates(
@@ -138,7 +136,7 @@ def find_syndicates(
     """Finds the organizations among the clusters of a run.
 
     Args:
-        con: with the tables of `collect_accounts`. layers: of `all_layers`. ties: of `weigh_ties`, the units being
+        con: with the tables of `collect_accounts`. layers: of `tie_layers`. ties: of `weigh_ties`, the units being
             the rows of `clusters`. clusters: as a run has them. unit: the row of each account, -1 for none.
         verdicts: what somebody has judged; an abusive member lifts the bound that an institution sets. history: what
         earlier runs found.

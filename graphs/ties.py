@@ -68,13 +68,13 @@ class Ties:
         return self.pairs[self.pairs["bits"] > 0].reset_index(drop=True)
 
 
-def tie_layers(shared: Sequence[Incidence], relations: Sequence[Relation]) -> list[Incidence]:
-    """The layers in which clusters are compared.
+def tie_layers(shared: Sequence[Incidence], relations: Sequence[Relation], unit: IntArray) -> list[Incidence]:
+    """The layers in which units are compared; `unit` of each account, -1 for none.
 
     What is known to serve strangers or an institution (`entities`) ties nothing. A relation is a layer whose entities
-    are its sources, each of which has itself, too; and one of the accounts that several sources deal with.
+    are its sources, and another whose entities are those at the other end; an account of a unit has itself, too.
     """
-    dealings = [layer for relation in relations for layer in _dealings(relation)]
+    dealings = [layer for relation in relations for layer in _dealings(relation, unit)]
     named = {layer.spec.name for layer in dealings}
     layers = [_unknown(incidence) for incidence in shared if incidence.spec.name not in named]
     return [layer for layer in (*layers, *dealings) if len(layer.account)]
@@ -89,13 +89,13 @@ def _unknown(incidence: Incidence) -> Incidence:
     return replace(incidence, **parts)
 
 
-def _dealings(relation: Relation) -> Iterator[Incidence]:
-    kind, several = relation.spec.name, np.bincount(relation.dst)[relation.dst] > 1
+def _dealings(relation: Relation, unit: IntArray) -> Iterator[Incidence]:
+    kind = relation.spec.name
     for name, text, hub, other in (
         (f"{kind}_source", f"one source of {kind}s, or a {kind} between them", relation.src, relation.dst),
-        (f"{kind}_sink", f"one who gets {kind}s of several", relation.dst[several], relation.src[several]),
+        (f"{kind}_sink", f"one who gets their {kind}s, or a {kind} between them", relation.dst, relation.src),
     ):
-        hubs = np.unique(hub)
+        hubs = np.unique(hub[unit[hub] >= 0])
         account, entity = np.concatenate([other, hubs]), np.concatenate([hub, hubs])
         both = np.unique(np.column_stack([account, entity]), axis=0)
         nothing, one = np.full(len(both), np.nan), np.ones(len(both), dtype=np.int64)
