@@ -175,12 +175,10 @@ def detect(
         groups = found.members[["cluster_id", "account_id"]].rename(columns={"cluster_id": "id"})
         unit = unit_of(found.clusters["cluster_id"], accounts, groups)
         shared = with_domains(con, gathered.shared)
-        layers = tie_layers(shared, gathered.relations, unit)
+        layers = tie_layers(shared, unit)
         ties = weigh_ties(layers, unit, len(found.clusters), model, bits)
         syndicates = find_syndicates(con, accounts, layers, ties, found.clusters, unit, verdicts, history)
-        found = find_returns(
-            con, found, history, accounts, shared, gathered.relations, ties, model, bits, use_labels=use_labels
-        )
+        found = find_returns(con, found, history, accounts, shared, ties, model, bits, use_labels=use_labels)
         past = history.remember(pd.concat([groups, syndicates.members(groups)], ignore_index=True))
     used = frozenset(accounts.ids[verdicts.account].tolist())
     with watch.stage("frames"):

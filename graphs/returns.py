@@ -19,7 +19,7 @@ import pandas as pd
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.clusters import MIN_SIZE, Found
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.layers import Incidence, Relation, query_columns
+from ringwatch.graphs.layers import Incidence, query_columns
 from ringwatch.graphs.lineage import ENDED, NEW, statuses, with_returns
 from ringwatch.graphs.naming import CLUSTER, History
 from ringwatch.graphs.syndicates import unit_of
@@ -32,7 +32,6 @@ def find_returns(
     history: History,
     accounts: AccountTable,
     shared: Sequence[Incidence],
-    relations: Sequence[Relation],
     ties: Ties,
     model: Model,
     bits: FloatArray,
@@ -42,7 +41,7 @@ def find_returns(
     """`found`, its lineage and statuses saying which clusters are the return of earlier ones.
 
     Args:
-        con: with the tables of `collect_accounts`. shared, relations: the layers. ties: of the clusters.
+        con: with the tables of `collect_accounts`. shared: the layers. ties: of the clusters.
         use_labels: whether suspensions may be looked at; without, only what had ended can return.
     """
     own = history.of(CLUSTER)
@@ -62,7 +61,7 @@ def find_returns(
         names = pd.Series([*found.clusters["cluster_id"], *ended["id"].unique()])
         both = unit_of(names, accounts, pd.concat([groups, ended], ignore_index=True))
         old = np.arange(len(names)) >= len(fresh)
-        again = weigh_ties(tie_layers(shared, relations, both), both, len(names), model, bits)
+        again = weigh_ties(tie_layers(shared, both), both, len(names), model, bits)
         frame = pd.DataFrame({"cluster_id": names})
         size = np.bincount(both[both >= 0], minlength=len(names))
         returns.append(_tied(again, frame, np.append(fresh, np.zeros(old.sum(), dtype=np.bool_)), old, size))

@@ -17,7 +17,7 @@ organization any of them may be the bridge, so they are worth the mean of their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ import pandas as pd
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, LEAST_ABSENT, Model, bounded
-from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
+from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, LayerSpec
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.resolve import INFERRED
 
@@ -68,41 +68,39 @@ class Ties:
         return self.pairs[self.pairs["bits"] > 0].reset_index(drop=True)
 
 
-def tie_layers(shared: Sequence[Incidence], relations: Sequence[Relation], unit: IntArray) -> list[Incidence]:
+def tie_layers(shared: Sequence[Incidence], unit: IntArray) -> list[Incidence]:
     """The layers in which units are compared; `unit` of each account, -1 for none.
 
-    What is known to serve strangers or an institution (`entities`) ties nothing. A relation is a layer whose entities
-    are its sources, and another whose entities are those at the other end; an account of a unit has itself, too.
+    What is known to serve strangers or an institution (`entities`) ties nothing. A source of money or referrals that
+    is in a unit itself is that unit's too, so that what goes from one unit to another ties them.
     """
-    dealings = [layer for relation in relations for layer in _dealings(relation, unit)]
-    named = {layer.spec.name for layer in dealings}
-    layers = [_unknown(incidence) for incidence in shared if incidence.spec.name not in named]
-    return [layer for layer in (*layers, *dealings) if len(layer.account)]
+    layers = [_with_ends(one, unit) if one.spec.name in PARTNER_LAYERS else _unknown(one) for one in shared]
+    return [layer for layer in layers if len(layer.account)]
 
 
-def _unknown(incidence: Incidence) -> Incidence:
+def _unknown(layer: Incidence) -> Incidence:
     # Of families the floor is how widely spread is what they resemble; of all others somebody knows what they are.
-    if incidence.spec.name in INFERRED or not incidence.floor.any():
-        return incidence
-    keep = incidence.floor[incidence.entity] == 0
-    parts = {name: getattr(incidence, name)[keep] for name in ("account", "entity", "count", "first", "last")}
-    return replace(incidence, **parts)
+    if layer.spec.name in INFERRED or not layer.floor.any():
+        return layer
+    return _rows(layer, np.flatnonzero(layer.floor[layer.entity] == 0))
 
 
-def _dealings(relation: Relation, unit: IntArray) -> Iterator[Incidence]:
-    kind = relation.spec.name
-    for name, text, hub, other in (
-        (f"{kind}_source", f"one source of {kind}s, or a {kind} between them", relation.src, relation.dst),
-        (f"{kind}_sink", f"one who gets their {kind}s, or a {kind} between them", relation.dst, relation.src),
-    ):
-        hubs = np.unique(hub[unit[hub] >= 0])
-        account, entity = np.concatenate([other, hubs]), np.concatenate([hub, hubs])
-        both = np.unique(np.column_stack([account, entity]), axis=0)
-        nothing, one = np.full(len(both), np.nan), np.ones(len(both), dtype=np.int64)
-        spec = LayerSpec(name, relation.spec.group, relation.spec.m, text)
-        yield incidence_from(
-            spec, {"i": both[:, 0], "entity": both[:, 1], "n": one, "first": nothing, "last": nothing}
-        )
+def _with_ends(layer: Incidence, unit: IntArray) -> Incidence:
+    """A layer of sources (or targets) with a row for each that is in a unit itself."""
+    ends = np.flatnonzero(unit[layer.code] >= 0)
+    account, entity = np.r_[layer.account, layer.code[ends]], np.r_[layer.entity, ends]
+    _, first = np.unique(account * len(layer.code) + entity, return_index=True)
+    one, never = np.ones(len(ends), dtype=np.int64), np.full(len(ends), np.nan)
+    added = replace(
+        layer, account=account, entity=entity, count=np.r_[layer.count, one], first=np.r_[layer.first, never],
+        last=np.r_[layer.last, never], spec=replace(layer.spec, text=f"{layer.spec.text}, or are it"),
+    )  # fmt: skip
+    return _rows(added, first)
+
+
+def _rows(layer: Incidence, at: IntArray) -> Incidence:
+    parts = {name: getattr(layer, name)[at] for name in ("account", "entity", "count", "first", "last")}
+    return replace(layer, **parts)
 
 
 def weigh_ties(layers: Sequence[Incidence], unit: IntArray, units: int, model: Model, bits: FloatArray) -> Ties:

@@ -53,7 +53,7 @@ class Case:
         nothing = np.zeros(0, dtype=np.int64)
         model = Model(len(self.ids), nothing, nothing, [], [], {}, -10.0)
         return find_returns(
-            self._log(), before, self.history, accounts, [self._cards()], [], ties, model, np.zeros(0),
+            self._log(), before, self.history, accounts, [self._cards()], ties, model, np.zeros(0),
             use_labels=use_labels,
         )  # fmt: skip
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from ringwatch.graphs.accounts import IntArray
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
+from ringwatch.graphs.layers import (
+    Incidence,
+    LayerSpec,
+    Relation,
+    common_sources,
+    common_targets,
+    incidence_from,
+)
 from ringwatch.graphs.ties import MOST_CLUSTERS, PAIRS, Ties, tie_layers, weigh_ties
 
 CARD = LayerSpec("payment", "payment", 0.4, "a payment instrument")
@@ -46,7 +53,7 @@ def _weigh(
 ) -> Ties:
     unit, pairs = _units(clusters, loners), pairs or {}
     bits = np.array(list(pairs.values()), dtype=np.float64)
-    return weigh_ties(tie_layers(layers, [], unit), unit, clusters, _model(len(unit), list(pairs)), bits)
+    return weigh_ties(tie_layers(layers, unit), unit, clusters, _model(len(unit), list(pairs)), bits)
 
 
 def _own(clusters: int, loners: int, start: int = 1000) -> Uses:
@@ -140,10 +147,11 @@ def test_money_from_one_source_ties_and_so_does_money_from_one_to_the_other() ->
             LayerSpec("transfer", "transfer", 0.1, "a direct transfer"),
             np.concatenate([noise[0], src]), np.concatenate([noise[1], dst]), np.ones(100 + len(src), dtype=np.int64),
         )  # fmt: skip
-        ties = weigh_ties(tie_layers([], [relation], unit), unit, 20, _model(n), np.zeros(0))
+        ends = [common_sources(relation), common_targets(relation)]
+        ties = weigh_ties(tie_layers(ends, unit), unit, 20, _model(n), np.zeros(0))
         assert len(ties.pairs) == 1, (src, dst)
         assert ties.reasons["bits"].max() > 2
-        assert ties.reasons["layer"].iloc[0] in ("transfer_source", "transfer_sink")
+        assert ties.reasons["layer"].iloc[0] in ("transfer_source", "transfer_target")
 
 
 def test_nothing_at_all() -> None:
