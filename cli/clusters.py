@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     command(clusters, "list")(_list)
     command(clusters, "show")(_show)
     command(clusters, "members")(_members)
+    command(clusters, "diff")(_diff)
     command(app, "scores")(_scores)
 
 
@@ -98,6 +99,8 @@ def _show(
         "first_seen": found.first_seen,
         "last_seen": found.last_seen,
         "status": found.status,
+        "lineage": records(found.lineage),
+        "organization_id": found.organization_id,
         "evidence": records(found.evidence),
         "counter_evidence": records(found.counter_evidence),
         "members": records(found.members),
@@ -119,6 +122,61 @@ def _members(
     found = load_run(session.workspace(), run)
     columns = ["cluster_id", "account_id", "cluster_score", "membership", "account_score"]
     _write(session, "members", found.members[columns], output)
+
+
+def _diff(
+    session: Session,
+    before: Annotated[str | None, typer.Argument(help="The earlier run; the one that AFTER goes on from.")] = None,
+    after: Annotated[str | None, typer.Argument(help="The later run; the newest.")] = None,
+) -> None:
+    """Say what became of the clusters of one run in another."""
+    from ringwatch.pipeline import compare_runs
+
+    difference = compare_runs(session.workspace(), before, after)
+    document = difference.document()
+
+    def show() -> None:
+        session.line(f"From run {difference.before} to run {difference.after}:", style="bold")
+        told = [line for kind in _KINDS for line in _changes(kind, document[kind])]
+        for line in told:
+            session.line(line)
+        if not told:
+            session.line("No cluster was born, changed or ended.")
+        session.line(f"{document['known']:,} clusters are as they were; {len(document['moved']):,} accounts moved.")
+        rows = [
+            (row["account_id"], row["from_cluster_id"] or "–", row["to_cluster_id"] or "–")
+            for row in document["moved"][:_MOVED]
+        ]
+        if rows:
+            session.line()
+            session.table(("account", "from", "to"), rows)
+        if len(document["moved"]) > len(rows):
+            session.line(f"{len(document['moved']) - len(rows):,} more: --json.")
+
+    session.say("diff", document, show)
+
+
+_KINDS = ("returned", "born", "grew", "shrank", "merged", "split", "ended")
+_MOVED = 20
+
+
+def _changes(kind: str, rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each event of a kind."""
+    said = []
+    for row in rows:
+        name = row["cluster_id"]
+        if kind == "merged":
+            what = "from " + ", ".join(f"{part['cluster_id']} ({part['shared']})" for part in row["from"])
+        elif kind == "split":
+            what = "into " + ", ".join(f"{part['cluster_id']} ({part['shared']})" for part in row["into"])
+        elif kind in ("born", "ended"):
+            what = f"{row['size']} accounts"
+        else:
+            what = f"{row['before']} → {row['size']} accounts ({row['joined']} joined, {row['left']} left)"
+            if row["from_cluster_id"] != name:
+                what += f", from {row['from_cluster_id']}"
+        said.append(f"  {kind:<9} {name}  {what}")
+    return said
 
 
 def _scores(

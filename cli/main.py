@@ -22,6 +22,7 @@ from ringwatch.cli import (
     export,
     graph,
     ingest,
+    organizations,
     query,
     replay,
     simulate,
@@ -37,7 +38,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (workspace, ingest, detect, clusters, query, export, evaluate, replay, evasion, graph, simulate, demo):
+for room in (
+    workspace, ingest, detect, clusters, organizations, query, export, evaluate, replay, evasion, graph, simulate, demo,
+):  # fmt: skip
     room.register(app)
 
 

@@ -28,31 +28,59 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     session.line(f"Cluster {cluster.cluster_id}", style="bold")
     abuse = "unknown: the data says nothing of harm" if cluster.abuse is None else f"{cluster.abuse:.2f}"
     days = " to ".join(str(moment.date()) for moment in (cluster.first_seen, cluster.last_seen) if moment is not None)
-    facts = (
+    facts(
+        session,
         ("score", f"{cluster.score:.3f}"),
         ("coordination", f"{cluster.coordination:.3f} ({cluster.bits:+.1f} bits a pair)"),
         ("abuse", abuse),
         ("accounts", str(cluster.size)),
         ("seen", days or "at no known time"),
         ("status", cluster.status),
+        ("lineage", _came_from(cluster)),
+        ("organization", cluster.organization_id or "none is known"),
         ("run", cluster.run_id),
     )
-    grid = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        grid.add_row(Text(name, style="dim"), Text(value))
-    session.console.print(grid)
-    reasons = [*records(cluster.evidence), *records(cluster.counter_evidence)]
-    about: dict[str, list[dict[str, Any]]] = {"One operation?": [], "Abuse?": []}
-    for reason in reasons:
-        about["Abuse?" if reason["layer"] in ABUSE_LAYERS else "One operation?"].append(reason)
-    for question, found in about.items():
-        _reasons(session, question, found)
-    _days(session, cluster.timeline)
+    show_reasons(session, [*records(cluster.evidence), *records(cluster.counter_evidence)], "One operation?")
+    show_days(session, cluster.timeline)
     _members(session, cluster)
     _entities(session, cluster)
     session.line()
     session.line("Coordinated is not malicious: a class, a company or a family is one operation too.", style="dim")
     session.line(f"Digest {cluster.digest}.", style="dim")
+
+
+def facts(session: Session, *rows: tuple[str, str]) -> None:
+    """Prints names and values."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name, style="dim"), Text(value))
+    session.console.print(grid)
+
+
+def show_reasons(session: Session, reasons: list[dict[str, Any]], question: str) -> None:
+    """Prints the reasons that answer the question, then those that speak for abuse or against it."""
+    about: dict[str, list[dict[str, Any]]] = {question: [], "Abuse?": []}
+    for reason in reasons:
+        about["Abuse?" if reason["layer"] in ABUSE_LAYERS else question].append(reason)
+    for asked, found in about.items():
+        _reasons(session, asked, found)
+
+
+def _came_from(cluster: Cluster) -> str:
+    """What the cluster was in the run before, in a line."""
+    said = []
+    for row in records(cluster.lineage):
+        name, kind = row["from_cluster_id"], row["kind"]
+        if name is None:
+            return "new in this run"
+        joined, left = row["size"] - row["shared"], row["before"] - row["shared"]
+        if kind == "returned" and not row["shared"]:
+            said.append(f"returned: the operator of {name} ({row['before']} accounts) is back with other accounts")
+        elif kind in ("merged", "split"):
+            said.append(f"{kind} from {name} ({row['shared']} of its {row['before']} accounts)")
+        else:
+            said.append(f"{kind}: {row['before']} → {row['size']} accounts, {joined} joined, {left} left")
+    return "; ".join(said) or "unknown"
 
 
 def _reasons(session: Session, question: str, reasons: list[dict[str, Any]]) -> None:
@@ -75,7 +103,8 @@ def _reasons(session: Session, question: str, reasons: list[dict[str, Any]]) -> 
     session.console.print(grid)
 
 
-def _days(session: Session, timeline: pd.DataFrame) -> None:
+def show_days(session: Session, timeline: pd.DataFrame) -> None:
+    """Prints events by day as a row of marks."""
     if timeline.empty:
         return
     daily = timeline.set_index("day")["events"].asfreq("D", fill_value=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import networkx as nx
@@ -15,7 +15,8 @@ from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauth
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import Verdicts
-from ringwatch.graphs.naming import digest_clusters, name_clusters
+from ringwatch.graphs.lineage import statuses, trace
+from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 
 MIN_SIZE = 3
@@ -34,7 +35,9 @@ class Cluster:
 
     `members`: account_id, membership, account_score. `edges`: src, dst, bits, layers. `evidence` and
     `counter_evidence`: layer, bits (mean over the cluster's pairs), text, entity, accounts. `entities`:
-    account_id, type, token, count, first_seen, last_seen. `timeline`: day, events, harmful, refused.
+    account_id, type, token, count, first_seen, last_seen. `timeline`: day, events, harmful, refused. `lineage`:
+    from_cluster_id, kind, shared, size, before; what it comes from in the run before. `organization_id`: the
+    organization that it is a part of, where there is one.
     """
 
     cluster_id: str
@@ -55,6 +58,8 @@ class Cluster:
     counter_evidence: pd.DataFrame
     entities: pd.DataFrame
     timeline: pd.DataFrame
+    lineage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    organization_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Found:
     members: pd.DataFrame
     edges: pd.DataFrame
     evidence: pd.DataFrame
+    lineage: pd.DataFrame
     usual_abuse: float
 
 
@@ -99,13 +105,13 @@ def describe_clusters(
     community: IntArray,
     harm: Harm | None,
     verdicts: Verdicts,
-    previous: pd.DataFrame | None,
+    history: History,
 ) -> Found:
     """Turns communities into scored, explained, named clusters of at least `MIN_SIZE` accounts.
 
     `stand` are the candidate pairs that communities were made of, `community` the community of each account.
-    `previous` has cluster_id and account_id of the run before. `harm` holds what events and verdicts say of each
-    account; without it abuse is null and the score is the probability of coordination.
+    `history` is what earlier runs found. `harm` holds what events and verdicts say of each account; without it abuse
+    is null and the score is the probability of coordination.
     """
     cluster, count = _large(community)
     inside = stand[(cluster[model.first[stand]] >= 0) & (cluster[model.first[stand]] == cluster[model.second[stand]])]
@@ -125,7 +131,8 @@ def describe_clusters(
     member = np.flatnonzero(cluster >= 0)
     member = member[np.argsort(cluster[member], kind="stable")]
     of_member, names = cluster[member], accounts.ids[member]
-    ids, status = name_clusters(of_member, names, count, previous)
+    ids = name_groups(CLUSTER, of_member, names, count, history)
+    lineage = trace(pd.DataFrame({"id": ids[of_member], "account_id": names}).astype("str"), history.of(CLUSTER))
     evidence, layers = reasons(model, inside, of_edge, count)
     if harm is not None:
         evidence = pd.concat(
@@ -139,7 +146,8 @@ def describe_clusters(
         {
             "cluster_id": ids, "size": size, "score": score, "bits": strength.round(3),
             "coordination": coordination.round(6), "abuse": abuse.round(6), "layers": pd.Series(layers, dtype=object),
-            "first_seen": first_seen, "last_seen": last_seen, "status": pd.Series(status, dtype=object),
+            "first_seen": first_seen, "last_seen": last_seen,
+            "status": statuses(lineage).reindex(ids).to_numpy(dtype=object),
             "digest": pd.Series(digests, dtype=object),
         }
     )  # fmt: skip
@@ -163,6 +171,7 @@ def describe_clusters(
         members.sort_values("account_id", kind="stable").reset_index(drop=True),
         edges,
         evidence[["cluster_id", "against", "layer", "bits", "text", "entity_layer", "entity", "accounts"]],
+        lineage,
         usual,
     )
 

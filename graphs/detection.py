@@ -30,9 +30,13 @@ from ringwatch.graphs.layers import (
     common_targets,
 )
 from ringwatch.graphs.learning import probability
+from ringwatch.graphs.naming import NO_HISTORY, History
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
+from ringwatch.graphs.returns import find_returns
 from ringwatch.graphs.store.base import Changes
+from ringwatch.graphs.syndicates import Syndicates, find_syndicates, unit_of, with_domains
+from ringwatch.graphs.ties import tie_layers, weigh_ties
 from ringwatch.metrics import Stopwatch
 
 STAND = 0.0
@@ -47,12 +51,14 @@ class Detection:
     """What one run found, as frames, and what a store is to be told of it.
 
     `clusters` (highest score first): cluster_id, size, score, bits, coordination, abuse (NaN without harm evidence),
-    layers (list), first_seen, last_seen, status (new, known), digest. `members`: cluster_id, account_id,
-    cluster_score, membership, account_score. `edges`: cluster_id, src, dst, bits, layers. `evidence`: cluster_id,
-    against, layer, bits, text, entity (a token, or null), accounts. `entities`: cluster_id, account_id, type, token,
-    count, first_seen, last_seen, the most shared ones of each cluster. `timeline`: cluster_id, day, events, harmful,
-    refused. `scores`: account_id, score, calibrated, cluster_id, a row for every account. `used_labels`: the accounts
-    whose label the run used. `edges_standing`: pairs of accounts on which prior and evidence together are positive.
+    layers (list), first_seen, last_seen, status (a kind of `graphs.lineage`), digest. `members`: cluster_id,
+    account_id, cluster_score, membership, account_score. `edges`: cluster_id, src, dst, bits, layers. `evidence`:
+    cluster_id, against, layer, bits, text, entity (a token, or null), accounts. `entities`: cluster_id, account_id,
+    type, token, count, first_seen, last_seen, the most shared ones of each cluster. `timeline`: cluster_id, day,
+    events, harmful, refused. `scores`: account_id, score, calibrated, cluster_id, a row for every account. `lineage`:
+    as `graphs.lineage.trace` has it. `past`: id, account_id, run_id, the groups of earlier runs that this one does
+    not have. `used_labels`: the accounts whose label the run used. `edges_standing`: pairs of accounts on which prior
+    and evidence together are positive.
     """
 
     accounts: int
@@ -64,6 +70,9 @@ class Detection:
     entities: pd.DataFrame
     timeline: pd.DataFrame
     scores: pd.DataFrame
+    syndicates: Syndicates
+    lineage: pd.DataFrame
+    past: pd.DataFrame
     used_labels: frozenset[str]
     changes: Changes
 
@@ -122,7 +131,7 @@ def detect(
     tool_key: bytes,
     seed: int,
     use_labels: bool,
-    previous: pd.DataFrame | None,
+    previous: History | None,
     run_id: str,
     created_at: datetime,
     as_of: datetime | None,
@@ -134,13 +143,14 @@ def detect(
 
     Args:
         declared: entity types that the workspace declares. tool_key: at least 16 bytes, for sketches of tool chains.
-        use_labels: whether labels and verdicts count. previous: cluster_id and account_id of the run before.
+        use_labels: whether labels and verdicts count. previous: what earlier runs found.
         run_id, created_at, as_of: what the store is to say of the run.
         gathered: what `gather` made of the same views, where that is known already. without: groups of layers that
             are left out.
 
     The same views and seed give the same frames. Makes temporary tables in `con`.
     """
+    history = previous or NO_HISTORY
     gathered = gathered or gather(con, declared=declared, tool_key=tool_key, watch=watch)
     accounts = gathered.accounts
     model = weigh(gathered, seed=seed, watch=watch, without=without)
@@ -152,7 +162,7 @@ def detect(
         verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
         harm = with_verdicts(account_harm(*_counts(accounts)), verdicts)
         evident = harm if accounts.harm_known or len(verdicts.account) else None
-        found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, previous)
+        found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, history)
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
@@ -161,10 +171,19 @@ def detect(
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
         )
+    with watch.stage("organizations"):
+        groups = found.members[["cluster_id", "account_id"]].rename(columns={"cluster_id": "id"})
+        unit = unit_of(found.clusters["cluster_id"], accounts, groups)
+        shared = with_domains(con, gathered.shared)
+        layers = tie_layers(shared, unit)
+        ties = weigh_ties(layers, unit, len(found.clusters), model, bits)
+        syndicates = find_syndicates(con, accounts, layers, ties, found.clusters, unit, verdicts, history)
+        found = find_returns(con, found, history, accounts, shared, ties, model, bits, use_labels=use_labels)
+        past = history.remember(pd.concat([groups, syndicates.members(groups)], ignore_index=True))
     used = frozenset(accounts.ids[verdicts.account].tolist())
     with watch.stage("frames"):
         record = RunNode(run_id, created_at, as_of, seed, use_labels)
-        changes = store_changes(con, record, accounts, found, scores, model, gathered.content)
+        changes = store_changes(con, record, accounts, found, scores, model, gathered.content, syndicates)
     return Detection(
         len(accounts),
         len(stand),
@@ -175,6 +194,9 @@ def detect(
         entities,
         timeline,
         scores,
+        syndicates,
+        found.lineage,
+        past,
         used,
         changes,
     )

@@ -18,6 +18,7 @@ from ringwatch.graphs.layers import PROMPT_FAMILY
 from ringwatch.graphs.resolve import family_ids
 from ringwatch.graphs.schema import EDGES, NODES, ColumnType
 from ringwatch.graphs.store.base import Changes
+from ringwatch.graphs.syndicates import Syndicates
 
 SIMILAR_ACCOUNTS = 5
 """`PROMPT_SIMILAR` keeps a pair that is among the strongest so many of either account."""
@@ -55,6 +56,7 @@ def store_changes(
     scores: pd.DataFrame,
     model: Model,
     content: Content,
+    syndicates: Syndicates,
 ) -> Changes:
     """Frames by label and edge type with the columns of `graphs.schema`. What a run infers replaces what one before
     it inferred of families and similarity; runs, clusters and their edges stay until their run is dropped.
@@ -77,6 +79,7 @@ def store_changes(
         "Cluster": clusters.rename(columns={"cluster_id": "id"})[
             ["id", "score", "bits", "abuse", "size", "status", "layers", "first_seen", "last_seen"]
         ],
+        "Syndicate": syndicates.organizations.rename(columns={"organization_id": "id"})[["id", "score", "bits"]],
     }  # fmt: skip
     members = found.members
     a, b, score = content.prompts.similar
@@ -95,6 +98,7 @@ def store_changes(
             }
         ),
         "OF_RUN": pd.DataFrame({"src": clusters["cluster_id"], "dst": run_id}),
+        "PART_OF": syndicates.parts.rename(columns={"cluster_id": "src", "organization_id": "dst"})[["src", "dst"]],
     }  # fmt: skip
     return Changes(
         {

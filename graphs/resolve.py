@@ -112,6 +112,10 @@ def _tokens(
             sql = """SELECT place, min(parent) AS token FROM wanted_codes
                      JOIN (SELECT DISTINCT parent FROM tokens WHERE entity_type = 'ip' AND parent IS NOT NULL)
                      ON code = (hash(parent) % 9223372036854775807)::BIGINT GROUP BY place"""
+        elif name == "email_domain":
+            sql = """SELECT place, min(parent) AS token FROM wanted_codes
+                     JOIN (SELECT DISTINCT parent FROM tokens WHERE entity_type = 'email' AND parent IS NOT NULL)
+                     ON code = (hash(parent) % 9223372036854775807)::BIGINT GROUP BY place"""
         elif name == "organization":
             sql = """SELECT place, min(org_id) AS token FROM wanted_codes
                      JOIN (SELECT DISTINCT org_id FROM accounts WHERE org_id IS NOT NULL)

@@ -6,7 +6,15 @@ from __future__ import annotations
 from ringwatch.pipeline.detect import run_detection
 from ringwatch.pipeline.ingest import ingest_drop
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
-from ringwatch.pipeline.runs import Run, RunRecord, load_cluster, load_run, load_scores
+from ringwatch.pipeline.runs import (
+    Run,
+    RunRecord,
+    compare_runs,
+    load_cluster,
+    load_organization,
+    load_run,
+    load_scores,
+)
 from ringwatch.pipeline.stores import export_import_files, open_store
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
@@ -15,11 +23,13 @@ __all__ = [
     "Run",
     "RunRecord",
     "apply_schema",
+    "compare_runs",
     "create_workspace",
     "examine",
     "export_import_files",
     "ingest_drop",
     "load_cluster",
+    "load_organization",
     "load_run",
     "load_scores",
     "open_store",

@@ -9,16 +9,25 @@ from datetime import datetime
 from importlib import metadata
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 
 from ringwatch.clock import now
 from ringwatch.graphs import Detection, detect
 from ringwatch.ingest import EventLog
 from ringwatch.metrics import Stopwatch, peak_rss_mb
-from ringwatch.pipeline.runs import RunRecord, previous_run, read_record, run_key, save_run
+from ringwatch.pipeline.runs import (
+    RunRecord,
+    frames_of,
+    load_history,
+    previous_run,
+    read_record,
+    run_key,
+    save_run,
+)
 from ringwatch.pipeline.stores import GraphWriter, graph_writer, log_connection, run_changes
 from ringwatch.workspace import Current, Workspace, fsync_path
+
+DIGESTED = ("clusters", "members", "scores", "lineage", "past", "organizations", "parts", "ties")
 
 
 def run_detection(
@@ -53,7 +62,7 @@ def run_detection(
                     tool_key=workspace.secret("signatures"),
                     seed=seed,
                     use_labels=labels,
-                    previous=_names(workspace, previous),
+                    previous=load_history(workspace, previous),
                     run_id=run_id,
                     created_at=created_at,
                     as_of=as_of,
@@ -109,17 +118,11 @@ def untimed_rows(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return counts
 
 
-def _names(workspace: Workspace, run_id: str | None) -> pd.DataFrame | None:
-    """cluster_id and account_id of the members of a run."""
-    if run_id is None:
-        return None
-    return pd.read_parquet(workspace.runs_dir / run_id / "members.parquet", columns=["cluster_id", "account_id"])
-
-
 def _digest(found: Detection) -> str:
-    """SHA-256 over clusters, members and scores."""
+    """SHA-256 over what was found, tokens apart."""
     digest = hashlib.sha256()
-    for frame in (found.clusters, found.members, found.scores):
+    frames = frames_of(found)
+    for frame in (frames[name] for name in DIGESTED):
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
         with pa.ipc.new_stream(sink := pa.BufferOutputStream(), table.schema) as stream:
             stream.write_table(table)

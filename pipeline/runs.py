@@ -20,11 +20,18 @@ import pandas as pd
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs import Cluster, Detection
 from ringwatch.graphs.accounts import ALL_ACCOUNTS
+from ringwatch.graphs.lineage import Difference, difference, trace
+from ringwatch.graphs.naming import CLUSTER, NO_HISTORY, History
+from ringwatch.graphs.syndicates import Organization
 from ringwatch.ingest import EventLog
 from ringwatch.pipeline.stores import GRAPH_FOLDER, log_connection, save_changes
 from ringwatch.workspace import Workspace, fsync_path, write_atomic
 
-FRAMES = ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores")
+FRAMES = ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores", "lineage")
+ORGANIZATION_FRAMES = ("organizations", "parts", "ties", "grounds", "outsiders")
+PAST = "past"
+"""What only the next run reads."""
+
 _RECORD = "run.json"
 
 
@@ -68,8 +75,9 @@ class Run:
     status, digest. `members`: cluster_id, account_id, cluster_score, membership, account_score. `edges`: cluster_id,
     src, dst, bits, layers. `evidence`: cluster_id, against, layer, bits, text, entity (a token), accounts.
     `entities`: cluster_id, account_id, type, token, count, first_seen, last_seen. `timeline`: cluster_id, day,
-    events, harmful, refused. `scores`: account_id, score, calibrated, cluster_id. `used_labels`: accounts whose
-    label or status the run used.
+    events, harmful, refused. `scores`: account_id, score, calibrated, cluster_id. `lineage`: as
+    `graphs.lineage.trace` has it. `organizations`, `parts`, `ties`, `grounds`, `outsiders`: as
+    `graphs.syndicates.Syndicates` has them. `used_labels`: accounts whose label or status the run used.
     """
 
     record: RunRecord
@@ -80,7 +88,21 @@ class Run:
     entities: pd.DataFrame
     timeline: pd.DataFrame
     scores: pd.DataFrame
+    lineage: pd.DataFrame
+    organizations: pd.DataFrame
+    parts: pd.DataFrame
+    ties: pd.DataFrame
+    grounds: pd.DataFrame
+    outsiders: pd.DataFrame
     used_labels: frozenset[str]
+
+
+def frames_of(found: Detection) -> dict[str, pd.DataFrame]:
+    """Every frame that a run keeps, by name."""
+    return {
+        **{name: getattr(found, name) for name in (*FRAMES, PAST)},
+        **{name: getattr(found.syndicates, name) for name in ORGANIZATION_FRAMES},
+    }
 
 
 def save_run(folder: Path, record: RunRecord, found: Detection) -> None:
@@ -90,8 +112,8 @@ def save_run(folder: Path, record: RunRecord, found: Detection) -> None:
         folder: is made; its parent exists.
     """
     folder.mkdir()
-    for name in FRAMES:
-        getattr(found, name).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    for name, frame in frames_of(found).items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
     used = pd.DataFrame({"account_id": sorted(found.used_labels)}, dtype="str")
     used.to_parquet(folder / "used_labels.parquet", index=False)
     save_changes(found.changes, folder / GRAPH_FOLDER)
@@ -123,7 +145,7 @@ def load_run(workspace: Workspace, run_id: str | None = None) -> Run:
     run_id = find_run(workspace, run_id)
     folder = workspace.runs_dir / run_id
     try:
-        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in (*FRAMES, *ORGANIZATION_FRAMES)}
         used = frozenset(pd.read_parquet(folder / "used_labels.parquet")["account_id"])
     except OSError as error:
         raise RingwatchError(f"{folder} cannot be read: {error}.", hint="Run `ringwatch detect` again.") from error
@@ -204,6 +226,10 @@ def load_cluster(workspace: Workspace, cluster_id: str, run: Run | None = None) 
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
         status=row["status"],
+        lineage=run.lineage[run.lineage["cluster_id"] == cluster_id]
+        .drop(columns="cluster_id")
+        .reset_index(drop=True),
+        organization_id=next(iter(run.parts.loc[run.parts["cluster_id"] == cluster_id, "organization_id"]), None),
         members=members,
         edges=own(run.edges),
         evidence=evidence[~against].reset_index(drop=True),
@@ -211,6 +237,93 @@ def load_cluster(workspace: Workspace, cluster_id: str, run: Run | None = None) 
         entities=own(run.entities),
         timeline=own(run.timeline),
     )
+
+
+def load_organization(workspace: Workspace, organization_id: str, run: Run | None = None) -> Organization:
+    """An organization of a run (the newest) with all that is known of it.
+
+    Raises:
+        UsageError: there is no run, or the run has no such organization.
+    """
+    run = run or load_run(workspace)
+    head = run.organizations[run.organizations["organization_id"] == organization_id]
+    if head.empty:
+        raise UsageError(
+            f"Run {run.record.run_id} has no organization {organization_id}.",
+            hint="See `ringwatch organizations list`.",
+        )
+    row = head.iloc[0]
+
+    def own(frame: pd.DataFrame) -> pd.DataFrame:
+        kept = frame[frame["organization_id"] == organization_id]
+        return kept.drop(columns="organization_id").reset_index(drop=True)
+
+    clusters = list(row["clusters"])
+    members = run.members[run.members["cluster_id"].isin(clusters)]
+    days = run.timeline[run.timeline["cluster_id"].isin(clusters)]
+    outside = own(run.outsiders)
+    score = run.scores.set_index("account_id")["score"]
+    grounds = own(run.grounds)
+    against = grounds.pop("against").astype(bool)
+    return Organization(
+        organization_id=organization_id,
+        run_id=run.record.run_id,
+        clusters=clusters,
+        accounts=int(row["accounts"]),
+        score=float(row["score"]),
+        bits=float(row["bits"]),
+        coordination=float(row["coordination"]),
+        abuse=None if pd.isna(row["abuse"]) else float(row["abuse"]),
+        layers=list(row["layers"]),
+        first_seen=_moment(row["first_seen"]),
+        last_seen=_moment(row["last_seen"]),
+        parts=own(run.parts),
+        ties=own(run.ties),
+        evidence=grounds[~against].reset_index(drop=True),
+        counter_evidence=grounds[against].reset_index(drop=True),
+        members=members[["account_id", "cluster_id", "membership", "account_score"]].reset_index(drop=True),
+        outsiders=outside.assign(account_score=outside["account_id"].map(score)),
+        timeline=days.groupby("day", as_index=False)[["events", "harmful", "refused"]].sum(),
+    )
+
+
+def load_history(workspace: Workspace, run_id: str | None) -> History | None:
+    """What a run and those before it found, for the run that goes on from it."""
+    if run_id is None:
+        return None
+    folder = workspace.runs_dir / run_id
+    members = pd.read_parquet(folder / "members.parquet", columns=["cluster_id", "account_id"])
+    members = members.rename(columns={"cluster_id": "id"})
+    if not (folder / f"{PAST}.parquet").exists():
+        # A run of before there were organizations and lineage.
+        return History(run_id, members, NO_HISTORY.past)
+    parts = pd.read_parquet(folder / "parts.parquet", columns=["organization_id", "cluster_id"])
+    own = parts.merge(members.rename(columns={"id": "cluster_id"}), on="cluster_id")
+    own = own[["organization_id", "account_id"]].rename(columns={"organization_id": "id"})
+    past = pd.read_parquet(folder / f"{PAST}.parquet")
+    return History(run_id, pd.concat([members, own], ignore_index=True), past)
+
+
+def compare_runs(workspace: Workspace, before: str | None = None, after: str | None = None) -> Difference:
+    """What changed between two runs; without `before` from the run that `after` goes on from, without `after` to the
+    newest.
+
+    Raises:
+        UsageError: there is no run, none of these ids, or the run is the first.
+    """
+    after = find_run(workspace, after)
+    earlier = before or read_record(workspace, after).previous
+    if earlier is None:
+        raise UsageError(f"Run {after} is the first.", hint="Run `ringwatch detect` again when there is new data.")
+    earlier = find_run(workspace, earlier)
+    then = load_history(workspace, earlier)
+    now = load_history(workspace, after)
+    assert then is not None and now is not None  # noqa: S101
+    then, now = then.of(CLUSTER), now.of(CLUSTER)
+    kept = workspace.runs_dir / after / "lineage.parquet"
+    own = earlier == read_record(workspace, after).previous and kept.exists()
+    lineage = pd.read_parquet(kept) if own else trace(now.members, then)
+    return difference(now, then, lineage)
 
 
 def _moment(value: Any) -> pd.Timestamp | None:
@@ -221,7 +334,12 @@ def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: Path) -> N
     """Puts new tokens in the place of old ones (`old_token`, `token`) in what runs keep; once more does no harm."""
     names = pd.read_parquet(renamed).set_index("old_token")["token"]
     for run_id in runs:
-        for name, column in (("evidence", "entity"), ("entities", "token")):
+        for name, column in (
+            ("evidence", "entity"),
+            ("entities", "token"),
+            ("grounds", "entity"),
+            ("outsiders", "entity"),
+        ):
             path = workspace.runs_dir / run_id / f"{name}.parquet"
             frame = pd.read_parquet(path)
             frame[column] = frame[column].map(names).fillna(frame[column])

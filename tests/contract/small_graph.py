@@ -1,7 +1,8 @@
 """One small graph that every query of the library says something about.
 
 A ring (a1 to a4) shares a card, a device, two IPs, a prompt family and a tool chain, and was referred by a1. A second
-cluster (b1 to b3) shares one of its IPs with the ring. c1 is alone, behind a campus IP with a1 and b1.
+cluster (b1 to b3) shares one of its IPs with the ring. c1 is alone, behind a campus IP with a1 and b1, and of their
+customer's organization. Both clusters are parts of one inferred organization.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ NODE_ROWS: Rows = {
 }  # fmt: skip
 
 EDGE_ROWS: Rows = {
-    "MEMBER_OF": [_seen("c1", "org1", 5, 5)],
+    "MEMBER_OF": [_seen("c1", "org1", 5, 5), _seen("a1", "org1", 1, 1), _seen("b1", "org1", 1, 1)],
     "USED_IP": [
         _seen("a1", "ip_01", 1, 9, 5),
         _seen("a2", "ip_01", 2, 9, 4),

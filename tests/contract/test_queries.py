@@ -78,6 +78,13 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "disposable-domains": [
         ("ring", "throwaway.example", 2, 4, 0.9),
     ],
+    "organization-parts": [
+        ("ring", 4, 0.9, 0.95, "known", 0.25, 0.125),
+        ("pair", 3, 0.1, None, "new", 0.0, 0.1667),
+    ],
+    "organization-outsiders": [
+        ("c1", "org1", 2, "active", None, 0.0, 0.0),
+    ],
     "prompt-families": [
         ("p1", 3, 1, 3, 7, 0.5, day(1), day(9)),
         ("p2", 2, 1, 1, 2, None, day(1), day(5)),

@@ -15,6 +15,7 @@ import pytest
 from ringwatch.config import make_config
 from ringwatch.graphs import Cluster, Detection, detect, to_networkx
 from ringwatch.graphs.clusters import ABUSE_LAYERS
+from ringwatch.graphs.naming import History
 from ringwatch.graphs.schema import EDGES, NODES
 from ringwatch.ingest.contract import PROMPTS_LOG, TOKENS_LOG, tables
 from ringwatch.metrics import Stopwatch
@@ -100,11 +101,16 @@ class World:
         return con
 
 
-def _detect(world: World, *, labels: bool = False, previous: pd.DataFrame | None = None, seed: int = 1) -> Detection:
+def _detect(world: World, *, labels: bool = False, previous: History | None = None, seed: int = 1) -> Detection:
     return detect(
         world.connect(), declared=("wallet",), tool_key=KEY, seed=seed, use_labels=labels, previous=previous,
         run_id="r1", created_at=START, as_of=None, watch=Stopwatch(),
     )  # fmt: skip
+
+
+def _history(found: Detection) -> History:
+    members = found.members[["cluster_id", "account_id"]].rename(columns={"cluster_id": "id"})
+    return History("r0", pd.concat([members, found.syndicates.members(members)]), found.past)
 
 
 def _clusters(found: Detection) -> list[set[str]]:
@@ -213,9 +219,10 @@ def test_names_last_while_most_members_stay(world: World, found: Detection) -> N
     grown = World(1)
     grown.loners(60)
     grown.ring("ring", 10)
-    later = _detect(grown, previous=found.members)
+    later = _detect(grown, previous=_history(found))
     assert later.clusters["cluster_id"].iloc[0] == found.clusters["cluster_id"].iloc[0]
-    assert later.clusters["status"].iloc[0] == "known"
+    assert later.clusters["status"].iloc[0] == "grew"
+    assert set(later.past["id"]) == set(found.clusters["cluster_id"]) - set(later.clusters["cluster_id"])
     assert set(found.clusters["status"]) == {"new"}
     assert _detect(grown).clusters["cluster_id"].iloc[0] != found.clusters["cluster_id"].iloc[0]
 

@@ -1,0 +1,462 @@
+"""Organizations: clusters of one run that one party stands behind, by what ties them (`graphs.ties`).
+
+Two clusters are of one organization where prior and evidence together are positive, and so is whoever is tied to
+either. A cluster alone is an organization of one part where it is a customer: where its members have one `org_id`
+and the accounts of that `org_id` are in it.
+
+What a tie says is that one party stands behind both, not that the party does harm. The score of an organization is
+the chance that its parts are one, times the highest score of a part. A part whose people go in and out at the address
+of a known institution is that institution as far as anybody can see, whatever share of its events comes from there:
+its harm may be a task (docs/adr/0012), and no number of events can say more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from ringwatch.graphs.abuse import unauthorised
+from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.clusters import HOST_LAYER, LEAST_HOSTED
+from ringwatch.graphs.labels import Verdicts
+from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, incidence_from, query_columns
+from ringwatch.graphs.learning import probability
+from ringwatch.graphs.naming import SYNDICATE, History, name_groups
+from ringwatch.graphs.reasons import MIN_BITS
+from ringwatch.graphs.resolve import resolve_entities
+from ringwatch.graphs.ties import ABSENT, PAIRS, SHARED, Ties
+
+OWN_DOMAIN = LayerSpec("email_domain", "email", 0.3, "a mail domain")
+IDENTITY = (ORGANIZATION.name, OWN_DOMAIN.name, "payment")
+"""Layers by which an account outside all clusters is said to be an organization's: who has what ties its parts."""
+
+SHARPNESS = 4
+"""Of a cluster that is a customer, and of the customer, a share x is the other's with density SHARPNESS · x³; of a
+cluster that is only inside one, or beside it, any share is as likely as another."""
+
+
+@dataclass(frozen=True)
+class Syndicates:
+    """The organizations of a run, as frames.
+
+    `organizations` (highest score first): organization_id, clusters (ids, highest score first), accounts (in its
+    clusters), outsiders (how many accounts in no cluster), score, bits (mean over ties, the prior included),
+    coordination, abuse (the highest of a part; NaN without harm evidence), layers, first_seen, last_seen. `parts`:
+    organization_id, cluster_id, size, score, bits (of its strongest tie), abuse, judged, harmful, refused (events),
+    customer (the org_id that most of its members have, or null). `ties`: organization_id, src, dst (clusters), bits,
+    layers. `grounds`: organization_id, against, layer, bits (mean over ties), text, entity, accounts. `outsiders`:
+    organization_id, account_id, layer, entity (by which it is of the organization).
+    """
+
+    organizations: pd.DataFrame
+    parts: pd.DataFrame
+    ties: pd.DataFrame
+    grounds: pd.DataFrame
+    outsiders: pd.DataFrame
+
+    def members(self, groups: pd.DataFrame) -> pd.DataFrame:
+        """id (of the organization), account_id of all in its clusters; `groups`: id (of the cluster), account_id."""
+        own = self.parts.rename(columns={"cluster_id": "id"})[["organization_id", "id"]].merge(groups, on="id")
+        return own[["organization_id", "account_id"]].rename(columns={"organization_id": "id"})
+
+
+@dataclass(frozen=True)
+class Organization:
+    """One organization of a run with all that is known of it.
+
+    `parts`: cluster_id, size, score, bits, abuse, judged, harmful, refused, customer. `ties`: src, dst, bits, layers.
+    `evidence` and `counter_evidence`: layer, bits (mean over the ties), text, entity, accounts. `members`:
+    account_id, cluster_id, membership, account_score. `outsiders`, accounts that are in no cluster: account_id,
+    layer, entity, account_score. `timeline`: day, events, harmful, refused, of its clusters together.
+    """
+
+    organization_id: str
+    run_id: str
+    clusters: list[str]
+    accounts: int
+    score: float
+    bits: float
+    coordination: float
+    abuse: float | None
+    layers: list[str]
+    first_seen: pd.Timestamp | None
+    last_seen: pd.Timestamp | None
+    parts: pd.DataFrame
+    ties: pd.DataFrame
+    evidence: pd.DataFrame
+    counter_evidence: pd.DataFrame
+    members: pd.DataFrame
+    outsiders: pd.DataFrame
+    timeline: pd.DataFrame
+
+
+def unit_of(ids: pd.Series | np.ndarray, accounts: AccountTable, groups: pd.DataFrame) -> IntArray:
+    """The place in `ids` of the group of each account, -1 for none; `groups`: id, account_id."""
+    out = np.full(len(accounts), -1, dtype=np.int64)
+    at = pd.Index(accounts.ids).get_indexer(pd.Index(groups["account_id"]))
+    place = pd.Index(ids).get_indexer(pd.Index(groups["id"]))
+    out[at[at >= 0]] = place[at >= 0]
+    return out
+
+
+def with_domains(con: duckdb.DuckDBPyConnection, shared: Sequence[Incidence]) -> list[Incidence]:
+    """The layers of accounts, and their mail domains but for those that give mailboxes to throw away. Needs `ix`."""
+    rows = query_columns(
+        con,
+        """SELECT i, (hash(domain) % 9223372036854775807)::BIGINT AS entity, 1 AS n, NULL::DOUBLE AS first,
+                  NULL::DOUBLE AS last
+           FROM (SELECT DISTINCT i, parent AS domain FROM (
+                     SELECT account_id, email AS entity FROM accounts WHERE email IS NOT NULL
+                     UNION SELECT account_id, entity FROM links WHERE entity_type = 'email')
+                 JOIN ix USING (account_id) JOIN (
+                     SELECT entity, parent FROM tokens
+                     WHERE entity_type = 'email' AND parent IS NOT NULL AND NOT coalesce(disposable, false)
+                 ) USING (entity)) ORDER BY 1, 2""",
+    )
+    others = [one for one in shared if one.spec.name != OWN_DOMAIN.name]
+    return [*others, incidence_from(OWN_DOMAIN, rows)]
+
+
+def find_syndicates(
+    con: duckdb.DuckDBPyConnection,
+    accounts: AccountTable,
+    layers: Sequence[Incidence],
+    ties: Ties,
+    clusters: pd.DataFrame,
+    unit: IntArray,
+    verdicts: Verdicts,
+    history: History,
+) -> Syndicates:
+    """Finds the organizations among the clusters of a run.
+
+    Args:
+        con: with the tables of `collect_accounts`. layers: of `tie_layers`. ties: of `weigh_ties`, the units being
+            the rows of `clusters`. clusters: as a run has them. unit: the row of each account, -1 for none.
+        verdicts: what somebody has judged; an abusive member lifts the bound that an institution sets. history: what
+        earlier runs found.
+    """
+    standing = ties.standing()
+    customers = _customers(layers, unit, len(clusters))
+    group, count, alone = _groups(standing, customers, len(clusters))
+    tied = group[standing["first"].to_numpy(dtype=np.int64)]
+    parts = _parts(accounts, clusters, unit, group, standing, alone, customers)
+    parts["hosted"] = _hosted(accounts, verdicts, unit, len(clusters))[parts["place"]]
+    for name in ("score", "abuse"):
+        parts[f"least_{name}"] = np.minimum(parts[name], _authorised(parts["hosted"].to_numpy()))
+    ids = _names(accounts, unit, group, count, history)
+    grounds = pd.concat(
+        [
+            _tie_grounds(ties, standing, tied),
+            _customer_grounds(alone, group),
+            _host_grounds(parts),
+        ],
+        ignore_index=True,
+    )
+    outside = _outsiders(layers, ties, standing, tied, customers, unit, group)
+
+    by = parts.groupby("group")
+    together = by["chance"].mean()
+    strength = pd.concat([standing["bits"].groupby(tied).mean(), alone["bits"].groupby(group[alone["unit"]]).mean()])
+    speaks = grounds[grounds["bits"] > 0].sort_values(["group", "bits", "layer"], ascending=[True, False, True])
+    organizations = pd.DataFrame(
+        {
+            "organization_id": ids, "clusters": by["cluster_id"].agg(list), "accounts": by["size"].sum(),
+            "outsiders": outside.groupby("group").size().reindex(range(count), fill_value=0),
+            "score": (together * by["least_score"].max()).round(6), "bits": strength.round(3),
+            "coordination": together.round(6), "abuse": by["least_abuse"].max(),
+            "layers": speaks.groupby("group")["layer"].agg(list),
+            "first_seen": by["first_seen"].min(), "last_seen": by["last_seen"].max(),
+        },
+        index=pd.RangeIndex(count),
+    )  # fmt: skip
+    named = clusters["cluster_id"].to_numpy(dtype=object)
+    between = pd.DataFrame(
+        {
+            "organization_id": ids[tied], "src": named[standing["first"]], "dst": named[standing["second"]],
+            "bits": standing["bits"].round(3), "layers": _layers_of_ties(ties, standing),
+        }
+    )  # fmt: skip
+    order = np.lexsort((ids.astype(str), -organizations["accounts"], -organizations["score"]))
+    columns = [
+        "organization_id", "cluster_id", "size", "score", "bits", "abuse", "judged", "harmful", "refused", "customer",
+    ]  # fmt: skip
+    parts = _with_tokens(con, parts, "customer", accounts, layers)
+    grounds = _with_tokens(con, grounds, "entity", accounts, layers)
+    outside = _with_tokens(con, outside, "entity", accounts, layers)
+    for frame in (parts, grounds, outside):
+        frame["organization_id"] = ids[frame["group"].to_numpy(dtype=np.int64)]
+    outside["account_id"] = accounts.ids[outside["account"].to_numpy(dtype=np.int64)]
+    return Syndicates(
+        organizations.iloc[order].reset_index(drop=True),
+        parts[columns],
+        between,
+        grounds[["organization_id", "against", "layer", "bits", "text", "entity", "accounts"]],
+        outside[["organization_id", "account_id", "layer", "entity"]],
+    )
+
+
+# -- who belongs together --------------------------------------------------------------------------------------------
+
+
+def _customers(layers: Sequence[Incidence], unit: IntArray, units: int) -> pd.DataFrame:
+    """unit, entity, have, size, all, bits: the org_id that most members of each cluster have, how many do and how
+    many accounts in all, and the bits for the cluster to be that customer. One row at most for each cluster."""
+    nothing = pd.DataFrame({name: np.zeros(0, np.int64) for name in ("unit", "entity", "have", "size", "all")})
+    layer = next((one for one in layers if one.spec.name == ORGANIZATION.name), None)
+    if layer is None or units == 0:
+        return nothing.assign(bits=np.zeros(0))
+    inside = unit[layer.account] >= 0
+    rows = pd.DataFrame({"unit": unit[layer.account[inside]], "entity": layer.entity[inside]})
+    rows = rows.groupby(["unit", "entity"]).size().rename("have").reset_index()
+    rows["size"] = np.bincount(unit[unit >= 0], minlength=units)[rows["unit"]]
+    rows["all"] = layer.degree[rows["entity"]]
+    rows = rows[2 * rows["have"] > rows["size"]].reset_index(drop=True)
+    worth = _wholeness(rows["have"], rows["size"]) + _wholeness(rows["have"], rows["all"])
+    return rows.assign(bits=worth)
+
+
+def _wholeness(have: pd.Series, of: pd.Series) -> FloatArray:
+    """Bits of `have` out of `of`, for the beta-binomial of a density SHARPNESS · x³ against that of a flat one."""
+    c, n = have.to_numpy(dtype=np.float64), of.to_numpy(dtype=np.float64)
+    steps = np.arange(1, SHARPNESS)[:, None]
+    return np.asarray(np.log2(SHARPNESS) + np.log2((c + steps) / (n + 1 + steps)).sum(axis=0))
+
+
+def _groups(standing: pd.DataFrame, customers: pd.DataFrame, units: int) -> tuple[IntArray, int, pd.DataFrame]:
+    """The organization of each cluster, from 0, -1 for none; how many there are; customers of one part."""
+    ends = standing["first"].to_numpy(dtype=np.int64), standing["second"].to_numpy(dtype=np.int64)
+    graph = sp.coo_matrix((np.ones(len(standing), dtype=np.int8), ends), shape=(units, units))
+    label = sp.csgraph.connected_components(graph, directed=False)[1] if units else np.zeros(0, dtype=np.int64)
+    several = np.zeros(units, dtype=np.bool_)
+    several[np.concatenate(ends)] = True
+    alone = customers[(customers["bits"] > 0) & ~several[customers["unit"].to_numpy(dtype=np.int64)]]
+    kept = several.copy()
+    kept[alone["unit"].to_numpy(dtype=np.int64)] = True
+    group = np.full(units, -1, dtype=np.int64)
+    present, group[kept] = np.unique(label[kept], return_inverse=True)
+    return group, len(present), alone.reset_index(drop=True)
+
+
+def _parts(
+    accounts: AccountTable,
+    clusters: pd.DataFrame,
+    unit: IntArray,
+    group: IntArray,
+    standing: pd.DataFrame,
+    alone: pd.DataFrame,
+    customers: pd.DataFrame,
+) -> pd.DataFrame:
+    """The clusters of organizations, each organization's best first, with what harm each does and `chance`, that of
+    being tied to another part at all (noisy or)."""
+    units = len(clusters)
+    miss, best = np.zeros(units), np.full(units, -np.inf)
+    for end in ("first", "second"):
+        at = standing[end].to_numpy(dtype=np.int64)
+        np.add.at(miss, at, np.log1p(-probability(standing["bits"].to_numpy(dtype=np.float64))))
+        np.maximum.at(best, at, standing["bits"].to_numpy(dtype=np.float64))
+    at = alone["unit"].to_numpy(dtype=np.int64)
+    best[at] = alone["bits"]
+    miss[at] = np.log1p(-probability(best[at]))
+    entity = np.full(units, -1, dtype=np.int64)
+    entity[customers["unit"].to_numpy(dtype=np.int64)] = customers["entity"]
+    inside = unit >= 0
+    events = {
+        name: np.bincount(unit[inside], accounts.frame[name].to_numpy()[inside], minlength=units).astype(np.int64)
+        for name in ("judged", "harmful", "refused")
+    }
+    table = clusters.assign(
+        group=group,
+        place=np.arange(units),
+        chance=-np.expm1(miss),
+        bits=best.round(3),
+        customer=entity,
+        layer=ORGANIZATION.name,
+        **events,
+    )
+    return table[group >= 0].sort_values("group", kind="stable").reset_index(drop=True)
+
+
+def _hosted(accounts: AccountTable, verdicts: Verdicts, unit: IntArray, units: int) -> FloatArray:
+    """The share of the members of each cluster that go in and out at a known institution's address; 0 where somebody
+    has judged a member abusive."""
+    inside = unit >= 0
+    at_all = accounts.frame["hosted"].to_numpy(dtype=np.float64)[inside] > 0
+    size = np.bincount(unit[inside], minlength=units)
+    share = np.bincount(unit[inside], at_all, minlength=units) / np.maximum(size, 1)
+    judged = unit[verdicts.account[verdicts.bits > 0]]
+    share[judged[judged >= 0]] = 0.0
+    return np.asarray(share)
+
+
+def _authorised(hosted: FloatArray) -> FloatArray:
+    """What abuse is bounded by: where most members are an institution's, the cluster is that institution."""
+    return unauthorised(np.where(hosted > 0.5, 1.0, hosted))
+
+
+def _names(accounts: AccountTable, unit: IntArray, group: IntArray, count: int, history: History) -> np.ndarray:
+    """Ids of organizations, by their members."""
+    member = np.flatnonzero(unit >= 0)
+    member = member[group[unit[member]] >= 0]
+    of = group[unit[member]]
+    order = np.argsort(of, kind="stable")
+    return name_groups(SYNDICATE, of[order], accounts.ids[member[order]], count, history)
+
+
+def _outsiders(
+    layers: Sequence[Incidence],
+    ties: Ties,
+    standing: pd.DataFrame,
+    tied: IntArray,
+    customers: pd.DataFrame,
+    unit: IntArray,
+    group: IntArray,
+) -> pd.DataFrame:
+    """group, account, layer, entity: accounts in no cluster that have a part's org_id, or what ties two parts. One
+    row for each account of an organization."""
+    of = customers.assign(group=group[customers["unit"].to_numpy(dtype=np.int64)], layer=ORGANIZATION.name)
+    held = ties.reasons.merge(standing[["first", "second"]].assign(group=tied), on=["first", "second"])
+    held = held[(held["kind"] == SHARED) & held["layer"].isin(IDENTITY)]
+    columns = ["group", "layer", "entity"]
+    wanted = pd.concat([of.loc[of["group"] >= 0, columns], held[columns]]).drop_duplicates()
+    found = [
+        pd.DataFrame({"group": np.zeros(0, np.int64), "account": np.zeros(0, np.int64), "entity": -1, "layer": ""})
+    ]
+    for place, name in enumerate(IDENTITY):
+        for layer in layers:
+            if layer.spec.name == name:
+                loner = unit[layer.account] < 0
+                holders = pd.DataFrame({"account": layer.account[loner], "entity": layer.entity[loner]})
+                rows = wanted[wanted["layer"] == name].astype({"group": np.int64, "entity": np.int64})
+                found.append(rows.merge(holders, on="entity").assign(place=place))
+    table = pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True).assign()
+    if "place" in table:
+        table = table.sort_values(["group", "account", "place", "entity"], kind="stable")
+    return table.drop_duplicates(["group", "account"]).reset_index(drop=True)
+
+
+# -- why -------------------------------------------------------------------------------------------------------------
+
+
+def _tie_grounds(ties: Ties, standing: pd.DataFrame, tied: IntArray) -> pd.DataFrame:
+    """group, against, layer, bits (mean over the ties of the organization), text, entity (dense), accounts."""
+    per = np.bincount(tied)
+    table = ties.reasons.merge(standing[["first", "second"]].assign(group=tied), on=["first", "second"])
+    table = table.sort_values(
+        ["group", "layer", "bits", "entity"], ascending=[True, True, False, True], kind="stable"
+    )
+    by = table.groupby(["group", "layer"], sort=True)
+    rows = by.agg(
+        kind=("kind", "first"), bits=("bits", "sum"), entity=("entity", "first"), accounts=("accounts", "max"),
+        others=("others", "first"), most=("count", "max"), all=("count", "sum"), ties=("bits", "size"),
+    ).reset_index()  # fmt: skip
+    rows["of"] = per[rows["group"].to_numpy(dtype=np.int64)]
+    rows["bits"] /= rows["of"]
+    rows["text"] = [_sentence(ties.texts, row) for row in rows.itertuples(index=False)]
+    prior = (
+        f"Of all pairs of clusters about one in 2^{-ties.prior:.1f} is of one organization ({ties.prior:+.1f} bits)."
+    )
+    rest = pd.DataFrame({"group": np.unique(tied), "layer": "prior", "bits": ties.prior, "text": prior})
+    return _grounds(pd.concat([rows, rest.assign(entity=-1, accounts=0)], ignore_index=True))
+
+
+_THINGS = {
+    "payment": "payment instrument", "network": "address", "email": "mail domain or mailbox pattern",
+    "phone": "phone number", "prompts": "family of prompts", "tools": "tool chain or target",
+    "organization": "organization id",
+}  # fmt: skip
+
+
+def _sentence(texts: dict[str, str], row: Any) -> str:
+    which = "The two parts" if row.of == 1 else f"{row.ties} of {row.of} pairs of parts"
+    worth = f"({row.bits:+.1f} bits a tie)."
+    if row.kind == ABSENT:
+        group = row.layer.removeprefix("no_")
+        return (
+            f"{which} have no {_THINGS.get(group, group.replace('_', ' '))} in common though both have some {worth}"
+        )
+    if row.kind == PAIRS:
+        return f"{which} have {row.all} pairs of accounts that may have one operator, by all they share {worth}"
+    several = f" ({row.most} different ones)" if row.most > 1 else ""
+    others = "nobody else" if row.others == 0 else f"{row.others} others"
+    return f"{which} share {texts[row.layer]}{several} with {others} {worth}"
+
+
+def _customer_grounds(alone: pd.DataFrame, group: IntArray) -> pd.DataFrame:
+    text = [
+        f"{have} of its {size} accounts have one organization id, and of the {all_} accounts that have it {have} are "
+        f"in it ({bits:+.1f} bits)."
+        for have, size, all_, bits in zip(alone["have"], alone["size"], alone["all"], alone["bits"], strict=True)
+    ]
+    return _grounds(
+        alone[["bits", "entity"]].assign(
+            group=group[alone["unit"].to_numpy(dtype=np.int64)],
+            layer=ORGANIZATION.name,
+            accounts=alone["have"],
+            text=text,
+        )
+    )
+
+
+def _host_grounds(parts: pd.DataFrame) -> pd.DataFrame:
+    """What speaks for organizations whose people sit at a known institution's addresses, their parts together."""
+    weight = (parts["hosted"] * parts["size"]).groupby(parts["group"]).sum()
+    share = (weight / parts.groupby("group")["size"].sum()).to_numpy(dtype=np.float64)
+    at = np.flatnonzero(share >= LEAST_HOSTED)
+    bits = np.log2(_authorised(share[at]))
+    text = [
+        f"{one:.0%} of its accounts use addresses of a known company or campus, where harm may be a task "
+        f"({worth:+.1f} bits for abuse)."
+        for one, worth in zip(share[at].tolist(), bits.tolist(), strict=True)
+    ]
+    table = pd.DataFrame({"group": at, "bits": bits, "text": pd.Series(text, dtype=object)})
+    return _grounds(table.assign(layer=HOST_LAYER, entity=-1, accounts=0))
+
+
+def _grounds(rows: pd.DataFrame) -> pd.DataFrame:
+    weak = rows[rows["bits"].abs() < MIN_BITS].groupby("group")["bits"].agg(["sum", "size"]).reset_index()
+    weak = weak[weak["sum"].abs() >= MIN_BITS]
+    text = [
+        f"{n} weaker reasons together ({bits:+.1f} bits a tie)."
+        for n, bits in zip(weak["size"], weak["sum"], strict=True)
+    ]
+    others = weak.rename(columns={"sum": "bits"}).assign(layer="others", text=text, entity=-1, accounts=0)
+    told = rows[rows["bits"].abs() >= MIN_BITS]
+    rows = pd.concat([told, others], ignore_index=True) if len(others) else told
+    rows = rows.assign(against=rows["bits"] < 0)
+    order = np.lexsort((rows["layer"].astype(str), -rows["bits"].abs(), rows["group"]))
+    kinds = {"group": np.int64, "bits": np.float64, "entity": np.int64, "accounts": np.int64}
+    table = rows.iloc[order][["group", "against", "layer", "bits", "text", "entity", "accounts"]].astype(kinds)
+    return table.round({"bits": 3}).reset_index(drop=True)
+
+
+def _layers_of_ties(ties: Ties, standing: pd.DataFrame) -> list[list[str]]:
+    speaks = ties.reasons[ties.reasons["bits"] > 0].sort_values(["bits", "layer"], ascending=[False, True])
+    lists = speaks.groupby(["first", "second"])["layer"].agg(list).to_dict()
+    return [lists.get(pair, []) for pair in zip(standing["first"], standing["second"], strict=True)]
+
+
+def _with_tokens(
+    con: duckdb.DuckDBPyConnection,
+    table: pd.DataFrame,
+    column: str,
+    accounts: AccountTable,
+    layers: Sequence[Incidence],
+) -> pd.DataFrame:
+    """Puts in the place of dense entities of `column`, each of the layer in `layer`, what they are called; null for
+    those below 0."""
+    layer, entity = table["layer"].to_numpy(dtype=object), table[column].to_numpy(dtype=np.int64)
+    names = {one.spec.name for one in layers}
+    asked = pd.DataFrame(
+        {
+            "cluster_id": "", "against": False, "layer": layer, "bits": 0.0, "text": "",
+            "entity_layer": [name if name in names else None for name in layer], "entity": entity, "accounts": 0,
+        }
+    )  # fmt: skip
+    found = resolve_entities(con, asked, accounts, list(layers))
+    return table.assign(**{column: found["entity"].to_numpy(dtype=object)}).astype({column: "str"})
