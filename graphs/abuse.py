@@ -24,7 +24,7 @@ CAUGHT = (0.2, 0.4, 0.65, 0.9)
 SUSPECT = (0.005, 0.02, 0.06)
 """Shares of an honest group's members that look harmful all the same, averaged over."""
 
-AUTHORISED = 0.5
+AUTHORISED = 0.8
 """How often harm from a known institution's own addresses is a team that tests safeguards, or a class about them."""
 
 LEAST_SHARE = 1e-4

@@ -20,6 +20,9 @@ _kernels: Any = pc
 MIN_BITS = 0.05
 """Evidence of less than this on average is not worth a sentence of its own."""
 
+LEAST_TOLD = 0.005
+"""What is left over is told from so many bits on: the reasons add up to what the cluster says."""
+
 FOR, AGAINST = 6, 4
 """So many reasons for and against are told one by one; what is left is summed up in one."""
 
@@ -199,7 +202,7 @@ def _handful(table: pd.DataFrame) -> pd.DataFrame:
     place = rank.groupby(["cluster", "side"]).cumcount()
     told = (place < np.where(rank["side"], AGAINST, FOR)) & (rank["size"] <= -MIN_BITS)
     rest = rank[~told].groupby("cluster")["bits"].agg(["sum", "size"])
-    rest = rest[rest["sum"].abs() >= MIN_BITS]
+    rest = rest[rest["sum"].abs() >= LEAST_TOLD]
     number = rest["size"].to_numpy(dtype=np.int64)
     text = _joined(
         _written(number, "{} weaker reasons together (".format), _bits(rest["sum"].to_numpy(dtype=np.float64)), ")."

@@ -196,8 +196,8 @@ class Workspace:
 
     @contextlib.contextmanager
     def writer(self, *, wait: float = 10.0) -> Iterator[None]:
-        """Holds the one writer's lock. What `CURRENT` does not name is removed on entry (a killed writer's) and on leaving
-        (what was replaced; readers have it open, or look again).
+        """Holds the one writer's lock. What `CURRENT` does not name is removed on entry (a killed writer's) and on
+        leaving (what was replaced; readers have it open, or look again).
 
         Raises:
             BusyError: another process still writes after `wait` seconds.

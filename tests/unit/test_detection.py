@@ -14,6 +14,7 @@ import pytest
 
 from ringwatch.config import make_config
 from ringwatch.graphs import Cluster, Detection, detect, to_networkx
+from ringwatch.graphs.abuse import AUTHORISED
 from ringwatch.graphs.clusters import ABUSE_LAYERS
 from ringwatch.graphs.naming import History
 from ringwatch.graphs.schema import EDGES, NODES
@@ -148,7 +149,7 @@ def test_the_same_team_without_harm_is_coordinated_and_not_abusive(found: Detect
     assert team["abuse"] < 0.3
 
 
-def test_harm_behind_a_known_company_is_half_as_surely_abuse_unless_somebody_judged_it() -> None:
+def test_harm_behind_a_known_company_is_less_surely_abuse_unless_somebody_judged_it() -> None:
     hosted = World(1)
     hosted.loners(60)
     hosted.ring("ring", 8)
@@ -159,9 +160,9 @@ def test_harm_behind_a_known_company_is_half_as_surely_abuse_unless_somebody_jud
     place = _clusters(found).index(red)
     assert place > 0
     assert found.clusters["abuse"].iloc[0] > 0.9
-    assert found.clusters["abuse"].iloc[place] == pytest.approx(0.5, abs=0.02)
+    assert found.clusters["abuse"].iloc[place] == pytest.approx(1 - AUTHORISED, abs=0.02)
     said = found.evidence[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[place]]
-    assert said.set_index("layer").loc["institution", "bits"] == pytest.approx(-1.0)
+    assert said.set_index("layer").loc["institution", "bits"] == pytest.approx(np.log2(1 - AUTHORISED), abs=1e-3)
     assert "institution" not in set(
         found.evidence.loc[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[0], "layer"]
     )
