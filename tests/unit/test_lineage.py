@@ -42,11 +42,11 @@ class Runs:
 
     @property
     def status(self) -> dict[str, str]:
-        return statuses(self.lineage).to_dict()
+        return {str(cluster): str(word) for cluster, word in statuses(self.lineage).items()}
 
     def rows(self) -> set[tuple[str | None, str | None, str, int]]:
         return {
-            (_none(row.cluster_id), _none(row.from_cluster_id), row.kind, row.shared)
+            (_none(row.cluster_id), _none(row.from_cluster_id), str(row.kind), int(str(row.shared)))
             for row in self.lineage.itertuples()
         }
 
