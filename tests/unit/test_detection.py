@@ -409,10 +409,10 @@ def test_a_customer_whose_people_sit_at_a_known_company_is_that_company_unless_s
             row["ip"] = 10_900 + int(row["account_id"][4:])
     made.rows["entities"] = [{"entity_type": "ip", "entity": 100, "kind": "company"}]
     one = _only(_detect(made))
-    assert one["abuse"] == pytest.approx(0.5)
-    assert one["score"] < 0.5
+    assert one["abuse"] == pytest.approx(1 - AUTHORISED)
+    assert one["score"] <= one["abuse"]
     said = _detect(made).syndicates.grounds.set_index("layer")
-    assert said.loc["institution", "bits"] == pytest.approx(-1.0)
+    assert said.loc["institution", "bits"] == pytest.approx(np.log2(1 - AUTHORISED), abs=1e-3)
     assert str(said.loc["institution", "text"]).startswith("100% of its accounts")
     made.rows["labels"] = [{"account_id": "ring0", "label": "abusive", "labelled_at": START}]
     judged = _only(_detect(made, labels=True))
