@@ -361,3 +361,85 @@ def test_a_cluster_as_a_networkx_graph(found: Detection) -> None:
     assert kinds["account"] == 8
     assert kinds["payment"] == 1
     assert {graph.edges[edge]["count"] for edge in graph.edges("payment_token_120")} == {1}
+
+
+def _customer(made: World, ring: str, org_id: str) -> None:
+    for row in made.rows["accounts"]:
+        if row["account_id"].startswith(ring):
+            row["org_id"] = org_id
+
+
+def _only(found: Detection) -> dict[str, Any]:
+    """The one organization of a run."""
+    (one,) = found.syndicates.organizations.to_dict("records")
+    return {str(name): value for name, value in one.items()}
+
+
+def test_a_cluster_that_is_a_customer_is_an_organization_of_one_part() -> None:
+    made = World(1)
+    made.loners(60)
+    made.ring("ring", 8)
+    made.ring("team", 6, harm=False, base=300)
+    _customer(made, "ring", "o-ring")
+    made.account("idle", 3, org_id="o-ring")
+    for i in range(20):
+        made.account(f"staff{i}", 30.0 * i, org_id="o-team")
+    _customer(made, "team", "o-team")
+    found = _detect(made)
+    one = _only(found)
+    assert one["clusters"] == [found.clusters["cluster_id"].iloc[0]], "a team in a larger company is not the company"
+    assert (one["accounts"], one["outsiders"]) == (8, 1)
+    assert one["score"] == pytest.approx(one["coordination"] * found.clusters["score"].iloc[0], abs=1e-5)
+    exact = np.log2(4 * 9 * 10 * 11 / (10 * 11 * 12)) + np.log2(4 * 9 * 10 * 11 / (11 * 12 * 13))
+    assert one["bits"] == pytest.approx(exact, abs=2e-3)
+    assert found.syndicates.outsiders[["account_id", "layer", "entity"]].to_numpy().tolist() == [
+        ["idle", "organization", "o-ring"]
+    ]
+    assert found.syndicates.parts["customer"].tolist() == ["o-ring"]
+    assert found.changes.edges["PART_OF"].to_pylist() == [{"src": one["clusters"][0], "dst": one["organization_id"]}]
+
+
+def test_a_customer_whose_people_sit_at_a_known_company_is_that_company_unless_somebody_judged_it() -> None:
+    made = World(1)
+    made.loners(60)
+    made.ring("ring", 8)
+    _customer(made, "ring", "o-ring")
+    for row in made.rows["events"]:
+        if row["account_id"].startswith("ring") and row["ip"] == 101:
+            row["ip"] = 10_900 + int(row["account_id"][4:])
+    made.rows["entities"] = [{"entity_type": "ip", "entity": 100, "kind": "company"}]
+    one = _only(_detect(made))
+    assert one["abuse"] == pytest.approx(1 - AUTHORISED)
+    assert one["score"] <= one["abuse"]
+    said = _detect(made).syndicates.grounds.set_index("layer")
+    assert said.loc["institution", "bits"] == pytest.approx(np.log2(1 - AUTHORISED), abs=1e-3)
+    assert str(said.loc["institution", "text"]).startswith("100% of its accounts")
+    made.rows["labels"] = [{"account_id": "ring0", "label": "abusive", "labelled_at": START}]
+    judged = _only(_detect(made, labels=True))
+    assert judged["abuse"] > 0.9
+
+
+def test_clusters_tied_one_to_the_next_are_one_organization_and_each_is_a_part_once() -> None:
+    made = World(9)
+    made.loners(400)
+    for number, name in enumerate(("red", "green", "blue")):
+        made.ring(name, 6, harm=number == 0, base=100 + 100 * number)
+        for row in made.rows["accounts"]:
+            if row["account_id"].startswith(name):
+                row["created_at"] += timedelta(days=90 * number)
+    for first, second, card in (("red0", "green0", 7), ("green1", "blue1", 8)):
+        for name in (first, second):
+            for k in range(2):
+                made.event(name, 31 + k, payment=card)
+    found = _detect(made)
+    rings = [{f"{name}{i}" for i in range(6)} for name in ("red", "green", "blue")]
+    assert all(ring in _clusters(found) for ring in rings), "one card of one member makes no one cluster of two"
+    one = _only(found)
+    assert {found.clusters["cluster_id"].iloc[_clusters(found).index(ring)] for ring in rings} == set(one["clusters"])
+    assert one["clusters"][0] == found.clusters["cluster_id"].iloc[0], "what does harm comes first"
+    assert len(found.syndicates.ties) == 2
+    assert found.syndicates.parts["cluster_id"].is_unique
+    assert found.syndicates.parts["harmful"].tolist()[1:] == [0, 0]
+    told = found.syndicates.grounds
+    assert told.loc[told["layer"] != "institution", "bits"].sum() == pytest.approx(one["bits"], abs=0.02)
+    assert told["text"].iloc[0].startswith("2 of 2 pairs of parts share a payment instrument with nobody else")
