@@ -7,11 +7,12 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
-from ringwatch.graphs.families import Sketches, find_families
+from ringwatch.graphs.families import Texts, find_families
 from ringwatch.graphs.layers import (
     PROMPT_FAMILY,
     TOOL_CHAIN,
@@ -21,12 +22,9 @@ from ringwatch.graphs.layers import (
     incidence_from,
     query_columns,
 )
-from ringwatch.signatures import sequence_sketches, sketch_ids
+from ringwatch.graphs.overlap import Sets
+from ringwatch.signatures import sign_sequences
 
-RELATED = 0.12
-"""Families with members this similar, though not enough to be joined, are linked by `SIMILAR_TO`."""
-
-CHAIN_SIMILARITY = 0.6
 MIN_CHAIN = 3
 
 
@@ -46,9 +44,9 @@ class Families:
 
 
 def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
-    """Joins the near-duplicate prompts of the run. Needs `ev`; reads the sketches that ingest made."""
+    """Joins the paraphrases among the prompts of the run. Needs `ev`; reads the signatures that ingest made."""
     table = con.sql(
-        """SELECT prompt, any_value(sketch) AS sketch FROM prompts
+        """SELECT prompt, any_value(sketch) AS sketch, any_value(bag) AS bag FROM prompts
            WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) GROUP BY prompt ORDER BY prompt"""
     ).to_arrow_table()
     uses = con.execute(
@@ -56,11 +54,12 @@ def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
            WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).df()
     known = table.column("prompt").to_numpy()
-    return _families(PROMPT_FAMILY, known, _sketches(table.column("sketch")), uses, similarity=None)
+    return _families(PROMPT_FAMILY, known, _texts(table.column("sketch"), table.column("bag")), uses)
 
 
 def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
-    """Joins agentic sessions that run the same tools with the same shapes of arguments in (nearly) the same order."""
+    """Joins agentic sessions that run the same tools with the same shapes of arguments in nearly the same order; a
+    call that is left out, put in or replaced is what a word is in a prompt."""
     sessions = con.sql(
         f"""SELECT i, count(*) AS n, min(ts) AS first, max(ts) AS last,
                    list(coalesce(tool_shape, 0) ORDER BY ts, tool, tool_shape) AS shapes,
@@ -68,12 +67,12 @@ def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
             FROM ev WHERE tool IS NOT NULL GROUP BY i, coalesce(session, ts // 86400000000)
             HAVING count(*) >= {MIN_CHAIN} ORDER BY i, first, shapes"""
     ).to_arrow_table()
-    sketch = sequence_sketches(sessions.column("shapes").combine_chunks(), key)
+    signed = sign_sequences(sessions.column("shapes").combine_chunks(), key)
     # A chain is its content: sessions that are alike to the letter are one item, whichever came first.
-    content = sketch_ids(sketch, key)
-    known, at = np.unique(content, return_index=True)
-    uses = sessions.select(["i", "n", "first", "last"]).to_pandas().assign(entity=content)
-    found = _families(TOOL_CHAIN, known, _sketches(sketch.take(pa.array(at))), uses, similarity=CHAIN_SIMILARITY)
+    known, at = np.unique(signed.ids, return_index=True)
+    uses = sessions.select(["i", "n", "first", "last"]).to_pandas().assign(entity=signed.ids)
+    chosen = pa.array(at)
+    found = _families(TOOL_CHAIN, known, _texts(signed.sketches.take(chosen), signed.bags.take(chosen)), uses)
     tools = sessions.column("tools").take(pa.array(at[np.searchsorted(known, found.incidence.code)]))
     return replace(found, names=[" > ".join(chain[:8]) for chain in tools.to_pylist()])
 
@@ -89,33 +88,29 @@ def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
     return incidence_from(TOOL_TARGET, rows)
 
 
-def _sketches(column: Any) -> Sketches:
-    """The sketches of an Arrow column (list<uint32>)."""
+def _texts(sketches: Any, bags: Any) -> Texts:
+    """Texts from Arrow columns (list<uint32>, list<uint16>)."""
+    return Texts(_sets(sketches, np.uint32), _sets(bags, np.uint16))
+
+
+def _sets(column: Any, kind: npt.DTypeLike) -> Sets:
     array: Any = column
     if isinstance(column, pa.ChunkedArray) and column.num_chunks:
         array = pa.concat_arrays(column.chunks)
     if len(array) == 0:
-        return Sketches(np.zeros(0, dtype=np.uint32), np.zeros(1, dtype=np.int64))
+        return Sets(np.zeros(0, dtype=kind), np.zeros(1, dtype=np.int64))
     offsets = np.asarray(array.offsets, dtype=np.int64)
-    values = np.asarray(array.values, dtype=np.uint32)
-    return Sketches(values[offsets[0] : offsets[-1]], offsets - offsets[0])
+    values = np.asarray(array.values, dtype=kind)
+    return Sets(values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
 
-def _families(
-    spec: LayerSpec,
-    known: IntArray,
-    sketches: Sketches,
-    uses: pd.DataFrame,
-    *,
-    similarity: float | None,
-) -> Families:
-    threshold = {} if similarity is None else {"similarity": similarity}
-    family, first, second, score = find_families(sketches, related=RELATED, **threshold)
+def _families(spec: LayerSpec, known: IntArray, texts: Texts, uses: pd.DataFrame) -> Families:
     if len(known) == 0:
         empty = np.zeros(0, dtype=np.int64)
         nobody = incidence_from(spec, _columns(uses.iloc[:0]))
         return Families(nobody, [], (empty, empty, np.zeros(0)), (empty, empty))
-    code = known[family]
+    found = find_families(texts)
+    code = known[found.family]
     uses = uses.assign(entity=code[np.searchsorted(known, uses["entity"].to_numpy())])
     grouped = (
         uses.groupby(["i", "entity"], sort=True)
@@ -123,21 +118,16 @@ def _families(
         .reset_index()
     )
     accounts = grouped.groupby("entity")["i"].transform("size")
-    a, b = code[first], code[second]
-    apart = a != b
+    first, second, alike = found.related
+    a, b = known[first], known[second]
     incidence = incidence_from(spec, _columns(grouped[accounts >= 2]))
-    incidence = _crowded(incidence, a[apart], b[apart], _spread(grouped))
-    apart &= np.isin(a, incidence.code) & np.isin(b, incidence.code)
-    similar = (
-        pd.DataFrame({"a": np.minimum(a, b)[apart], "b": np.maximum(a, b)[apart], "score": score[apart]})
-        .groupby(["a", "b"], sort=True)["score"]
-        .max()
-        .reset_index()
-    )
+    incidence = _crowded(incidence, a, b, _spread(grouped))
+    kept = np.isin(a, incidence.code) & np.isin(b, incidence.code)
+    order = np.lexsort((np.maximum(a, b)[kept], np.minimum(a, b)[kept]))
     return Families(
         incidence,
         [],
-        (similar["a"].to_numpy(), similar["b"].to_numpy(), similar["score"].to_numpy(dtype=float)),
+        (np.minimum(a, b)[kept][order], np.maximum(a, b)[kept][order], alike[kept][order]),
         (known[np.isin(code, incidence.code)], code[np.isin(code, incidence.code)]),
     )
 

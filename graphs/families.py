@@ -1,137 +1,264 @@
-"""Families of near-duplicates: texts (or tool sequences) whose shingle sets overlap, found without all pairs.
+"""Families of paraphrases: texts (or sequences of tool calls) that are copies of one template, found without all pairs.
 
-Sketches are bottom-k sets of shingle hashes (Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
-2007): exact for texts of up to k shingles, an unbiased sample beyond. Pairs are proposed by the shingles that are
-shared and rare, as prefix filtering does it (Bayardo, Ma and Srikant, "Scaling up all pairs similarity search", WWW
-2007): each text names the rarest of its shingles that others have as well, and in the list of a shingle each text
-meets its next few neighbours. A text that 100,000 send is one list of 100,000, never 10¹⁰ pairs. Only pairs whose
-sketches really overlap are joined.
+Pairs that share skip-grams more than once are looked at (`graphs.overlap`), and judged by the words that they share,
+in bits: how much likelier these words are in two copies of one template, each of which keeps about half, than in two
+texts by strangers. What is likelier than that by more than the number of texts that a text could be taken for (log2 of
+it) is no accident. Members need not be alike in pairs: once a few are together their common words are known, and
+others are judged by these (Heller and Ghahramani, "Bayesian hierarchical clustering", ICML 2005, merges likewise).
+
+Texts on one topic share more words than strangers' texts do, so bits alone would join what is long: members must also
+share a share of what they say. And one accidental bridge must not join two families: a pair that no third text
+confirms is not enough to do that, the families as wholes have to be alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
+from ringwatch.graphs.language import CODES, KEPT, Language, compare, explained, hit, learn_lifts, learn_rarity, told
+from ringwatch.graphs.overlap import Sets, meeting_pairs
+from ringwatch.signatures import CODE_BITS
 
-RAREST = 8
-"""How many of its shared shingles a text is looked up by."""
+ALIKE = 0.25
+"""Least share of what two texts say, in bits, that is common to copies; of families, on average over their pairs."""
 
-NEIGHBOURS = 3
-MEETINGS = 2
-"""A pair is looked at when it meets in so many lists; texts of fewer shingles once."""
+RELATED = 0.15
+"""Families that are this alike on average, and likelier copies than not, are related though they are not joined."""
 
-SIMILARITY = 0.25
-"""Least Jaccard similarity of two members that are joined. A template of 20 words of which 8 % are replaced in each
-copy keeps a similarity of about 0.4 by three-word shingles; unrelated texts stay under 0.1."""
+NEAR = 0.5
+"""Texts this alike count once where it is learnt which words go together."""
 
-_CHUNK = 100_000
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
+DOUBT = 3.0
+"""Bits beyond those by which one of all that were tried would be a copy: with them one in eight has a false mate, at
+most. A pair that a third text confirms needs none, one that joins families by itself twice as many."""
+
+FEW = 2
+"""A group of no more texts joins a larger one that is its best, whatever that one's best is."""
+
+PART = 0.25
+"""A word that a smaller part of a group's texts has is not taken to explain others there, nor to be explained."""
+
+ROUNDS = 24
+
+_CHUNK = 50_000
+_PLACES = 4_000_000
+_BITS = np.int64(CODE_BITS)
 
 
 @dataclass(frozen=True)
-class Sketches:
-    """n sorted sets of 32-bit hashes, end to end: set i is `values[offsets[i]:offsets[i + 1]]`."""
+class Texts:
+    """n texts by their sketches (pairs of items near each other) and bags (codes of items); `ringwatch.signatures`."""
 
-    values: npt.NDArray[np.uint32]
-    offsets: IntArray
+    sketches: Sets
+    bags: Sets
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def sizes(self) -> IntArray:
-        return np.diff(self.offsets)
+        return len(self.bags)
 
 
-def find_families(
-    sketches: Sketches, *, similarity: float = SIMILARITY, related: float = SIMILARITY
-) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    """Joins what is alike.
+@dataclass(frozen=True)
+class Families:
+    """`family`: of each text the least index in its family. `related`: pairs of families (first < second, by that
+    index) that resemble each other without being one, and the share of what they say that is common, 0 to 1.
+    `bits`: what each text says, log2 of how rare its words are together."""
 
-    Returns:
-        The family of each of the n sets (the least index in it), and the pairs that were found at least `related`
-        similar: first, second, similarity. Those of at least `similarity` are joined.
-    """
-    n = len(sketches)
-    if n < 2:
-        empty = np.zeros(0, dtype=np.int64)
-        return np.arange(n, dtype=np.int64), empty, empty, np.zeros(0)
-    first, second = _candidates(sketches)
-    score = jaccard(sketches, first, second)
-    join = score >= similarity
-    graph = sp.coo_matrix((np.ones(int(join.sum()), dtype=np.int8), (first[join], second[join])), shape=(n, n))
-    _, label = sp.csgraph.connected_components(graph, directed=False)
-    least = np.full(label.max() + 1, n, dtype=np.int64)
+    family: IntArray
+    related: tuple[IntArray, IntArray, FloatArray]
+    bits: FloatArray
+
+
+def find_families(texts: Texts) -> Families:
+    """Joins what is likelier copies of one template than texts by strangers."""
+    n, bags = len(texts), texts.bags
+    language = learn_rarity(bags)
+    said = told(bags, language)
+    first, second = meeting_pairs(texts.sketches)
+    tried = _tried(len(first), n)
+    bits, alike = compare(bags, language, said, first, second)
+    near = (bits >= np.log2(max(n, 2))) & (alike >= NEAR)
+    distinct = np.flatnonzero(_components(first[near], second[near], n) == np.arange(n))
+    language = learn_lifts(language, bags, distinct)
+    likely = (bits >= 0) & (alike >= RELATED)
+    first, second = first[likely], second[likely]
+    bits, alike = compare(bags, language, said, first, second)
+    close = np.flatnonzero((bits >= tried) & (alike >= ALIKE))
+    joined = close[_confirmed(first[close], second[close], bits[close] >= tried + 2 * DOUBT, n)]
+    family = _components(first[joined], second[joined], n)
+    family, related = _gather(bags, language, family, first, second, tried)
+    return Families(family, related, said)
+
+
+def _tried(pairs: int, among: int) -> float:
+    """log2 of how many others each of `among` was tried with, where so many pairs were: the bits by which one of them
+    would be a copy as likely as not."""
+    return float(np.log2(max(2 * pairs / max(among, 1), 1.0)))
+
+
+def _confirmed(first: IntArray, second: IntArray, sure: BoolArray, n: int) -> BoolArray:
+    """Which pairs are sure, or have a third text that is linked to both ends."""
+    links = sp.coo_matrix((np.ones(len(first), dtype=np.int32), (first, second)), shape=(n, n)).tocsr()
+    links = links + links.T
+    confirmed = sure.copy()
+    doubtful = np.flatnonzero(~sure)
+    for start in range(0, len(doubtful), _CHUNK):
+        at = doubtful[start : start + _CHUNK]
+        confirmed[at] = np.asarray(links[first[at]].multiply(links[second[at]]).sum(axis=1)).ravel() > 0
+    return confirmed
+
+
+def _components(first: IntArray, second: IntArray, n: int) -> IntArray:
+    """The least member of the component of each of n nodes."""
+    graph = sp.coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n, n))
+    count, label = sp.csgraph.connected_components(graph, directed=False)
+    least = np.full(count, n, dtype=np.int64)
     np.minimum.at(least, label, np.arange(n))
-    keep = score >= min(related, similarity)
-    return least[label], first[keep], second[keep], score[keep]
+    return np.asarray(least[label])
 
 
-def jaccard(sketches: Sketches, first: IntArray, second: IntArray) -> FloatArray:
-    """Jaccard similarity of pairs of sets by merging their sketches; float64[m]."""
-    out = np.empty(len(first))
-    for start in range(0, len(first), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        a, b = first[part], second[part]
-        sizes = sketches.sizes
-        pair = np.concatenate([np.repeat(np.arange(len(a)), sizes[a]), np.repeat(np.arange(len(b)), sizes[b])])
-        values = np.concatenate([_take(sketches, a), _take(sketches, b)])
-        key = np.sort((pair.astype(np.uint64) << np.uint64(32)) | values)
-        shared = np.bincount((key[1:][key[1:] == key[:-1]] >> np.uint64(32)).astype(np.int64), minlength=len(a))
-        out[part] = shared / np.maximum(sizes[a] + sizes[b] - shared, 1)
-    return out
+# -- families as wholes -------------------------------------------------------------------------------------------
 
 
-def _take(sketches: Sketches, rows: IntArray) -> npt.NDArray[np.uint32]:
-    sizes = sketches.sizes[rows]
-    starts = np.repeat(sketches.offsets[rows] - (np.cumsum(sizes) - sizes), sizes)
-    return sketches.values[starts + np.arange(len(starts))]
+@dataclass(frozen=True)
+class _Groups:
+    """Groups of texts: their least members, how many texts, and how many of these have each code (`keys`: group and
+    code, sorted)."""
+
+    least: IntArray
+    texts: FloatArray
+    keys: IntArray
+    counts: FloatArray
+
+    def merged(self, into: IntArray) -> _Groups:
+        """The groups that these become; `into` numbers them 0, 1, …"""
+        count = int(into.max()) + 1
+        least = np.full(count, np.iinfo(np.int64).max)
+        np.minimum.at(least, into, self.least)
+        texts = np.bincount(into, self.texts, minlength=count).astype(float)
+        keys = (into[self.keys >> _BITS] << _BITS) | (self.keys & (CODES - 1))
+        return _summed(keys, self.counts, least, texts)
 
 
-def _candidates(sketches: Sketches) -> tuple[IntArray, IntArray]:
-    """Pairs of texts that meet often enough in the lists of their rarest shared shingles."""
-    lists = _lists(sketches)
-    found = []
-    for step in range(1, NEIGHBOURS + 1):
-        same = (lists[step:] >> _HALF) == (lists[:-step] >> _HALF)
-        found.append(((lists[:-step][same] & _LOW) << _HALF) | (lists[step:][same] & _LOW))
-    pairs = np.concatenate(found)
-    del found, lists
-    pairs.sort()
-    starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1])) if len(pairs) else np.zeros(0, dtype=np.int64)
-    times = np.diff(np.append(starts, len(pairs)))
-    pairs = pairs[starts]
-    first, second = (pairs >> _HALF).astype(np.int64), (pairs & _LOW).astype(np.int64)
-    shortest = np.minimum(sketches.sizes[first], sketches.sizes[second])
-    often = (times >= MEETINGS) | (shortest <= MEETINGS)
-    return first[often], second[often]
+def _summed(keys: IntArray, counts: FloatArray, least: IntArray, texts: FloatArray) -> _Groups:
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
+    return _Groups(least, texts, keys[starts], np.add.reduceat(counts[order], starts) if len(keys) else counts)
 
 
-def _lists(sketches: Sketches) -> npt.NDArray[np.uint64]:
-    """(shingle number << 32 | text), sorted: for each text its `RAREST` rarest shingles that another text has too."""
-    text = np.repeat(np.arange(len(sketches), dtype=np.uint64), sketches.sizes)
-    keys = (sketches.values.astype(np.uint64) << _HALF) | text
-    del text
-    keys.sort()
-    starts = np.flatnonzero(np.append(True, (keys[1:] >> _HALF) != (keys[:-1] >> _HALF))) if len(keys) else keys[:0]
-    spread = np.diff(np.append(starts, len(keys))).astype(np.int64)
-    # Numbers of shingles and texts fit into 30 and 28 bits, how widely a shingle is spread into 6: one plain sort.
-    number = np.repeat(np.arange(len(spread), dtype=np.uint64), spread)
-    level = np.repeat(np.minimum(4 * np.log2(np.maximum(spread, 1)), 63).astype(np.uint64), spread)
-    shared = np.repeat(spread >= 2, spread)
-    keys = ((keys[shared] & _LOW) << np.uint64(36)) | (level[shared] << np.uint64(30)) | number[shared]
-    del level, number, shared
-    keys.sort()
-    text = keys >> np.uint64(36)
-    starts = np.flatnonzero(np.append(True, text[1:] != text[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
-    place = np.arange(len(keys)) - np.repeat(starts, np.diff(np.append(starts, len(keys))))
-    chosen = place < RAREST
-    lists = ((keys[chosen] & np.uint64((1 << 30) - 1)) << _HALF) | text[chosen]
-    lists.sort()
-    return np.asarray(lists)
+def _gather(
+    bags: Sets, language: Language, family: IntArray, first: IntArray, second: IntArray, tried: float
+) -> tuple[IntArray, tuple[IntArray, IntArray, FloatArray]]:
+    """Merges families that are one as wholes, over the pairs of texts that link them; what stays apart is related.
+
+    A round merges those that are each other's best, and a text or two with the family that is their best.
+    """
+    n = len(family)
+    size = np.bincount(family, minlength=n)
+    a, b = family[first], family[second]
+    least = np.unique(np.concatenate([a[a != b], b[a != b]]))
+    number = np.full(n, -1, dtype=np.int64)
+    number[least] = np.arange(len(least))
+    rows = np.flatnonzero(number[family] >= 0)
+    owner = np.repeat(number[family[rows]], bags.sizes[rows])
+    code = bags.values[bags.elements(rows)].astype(np.int64)
+    groups = _summed((owner << _BITS) | code, np.ones(len(code)), least, size[least].astype(float))
+    a, b, _ = _links(number[a], number[b])
+    bits, alike = _resemblance(groups, language, a, b)
+    as_wholes = _tried(int((groups.texts[a] + groups.texts[b] > 2).sum()), int((groups.texts > 1).sum()))
+    for _ in range(ROUNDS):
+        alone = groups.texts[a] + groups.texts[b] == 2
+        good = (bits >= np.where(alone, tried, as_wholes) + DOUBT) & (alike >= ALIKE)
+        if not good.any():
+            break
+        into = _best(groups.texts, a[good], b[good], bits[good])
+        grown = np.bincount(into) > 1
+        family = _renamed(family, groups.least, into)
+        groups = groups.merged(into)
+        a, b, place = _links(into[a], into[b])
+        bits, alike = bits[place], alike[place]
+        again = np.flatnonzero(grown[a] | grown[b])
+        bits[again], alike[again] = _resemblance(groups, language, a[again], b[again])
+    related = np.flatnonzero((bits >= 0) & (alike >= RELATED))
+    return family, (groups.least[a[related]], groups.least[b[related]], alike[related])
+
+
+def _links(a: IntArray, b: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Different ends once, the lesser first, sorted; and a place where each was found."""
+    apart = np.flatnonzero(a != b)
+    key, place = np.unique((np.minimum(a, b)[apart] << np.int64(32)) | np.maximum(a, b)[apart], return_index=True)
+    return key >> np.int64(32), key & np.int64(0xFFFFFFFF), apart[place]
+
+
+def _best(texts: FloatArray, a: IntArray, b: IntArray, bits: FloatArray) -> IntArray:
+    """What each group becomes: together are those that are each other's best, and small ones with a larger best."""
+    n = len(texts)
+    end, other, worth = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([bits, bits])
+    order = np.lexsort((other, -worth, end))
+    top = order[np.append(True, end[order][1:] != end[order][:-1])]
+    best = np.full(n, -1, dtype=np.int64)
+    best[end[top]] = other[top]
+    has = np.flatnonzero(best >= 0)
+    goes = has[(best[best[has]] == has) | ((texts[has] <= FEW) & (texts[best[has]] > FEW))]
+    return np.unique(_components(goes, best[goes], n), return_inverse=True)[1].astype(np.int64)
+
+
+def _renamed(family: IntArray, least: IntArray, into: IntArray) -> IntArray:
+    """Families by their least members, after groups with these least members have become one."""
+    first = np.full(int(into.max()) + 1, len(family), dtype=np.int64)
+    np.minimum.at(first, into, least)
+    name = np.arange(len(family))
+    name[least] = first[into]
+    return np.asarray(name[family])
+
+
+def _resemblance(groups: _Groups, language: Language, a: IntArray, b: IntArray) -> tuple[FloatArray, FloatArray]:
+    """What `compare` gives for two texts, on average over the texts of one group against the words of another.
+
+    A template hands a word on with the chance that the group's texts have it, drawn towards none as if there were
+    one text more that has about half of them.
+    """
+    number = len(groups.least)
+    owner, code = groups.keys >> _BITS, groups.keys & (CODES - 1)
+    start = np.searchsorted(owner, np.arange(number + 1))
+    chance = groups.counts / (groups.texts[owner] + 1 / KEPT - 1)
+    share = groups.counts / groups.texts[owner]
+    missing = np.log2(1 - chance)
+    rarity = language.rarity[code]
+    most = np.full(len(code), np.inf)
+    usual = np.flatnonzero(share >= PART)
+    most[usual] = explained(language, owner[usual], code[usual])
+    base = np.bincount(owner, missing, minlength=number) + np.log2(1 - KEPT) * np.bincount(
+        owner, share, minlength=number
+    )
+    weight = np.bincount(owner, share * rarity, minlength=number)
+    bits, common = base[a] + base[b], np.zeros(len(a))
+    width = np.diff(start)
+    low, high = np.where(width[a] <= width[b], a, b), np.where(width[a] <= width[b], b, a)
+    for at, mine, its in _common(groups.keys, start, low, high):
+        left = rarity[mine] - np.minimum(most[mine], most[its])
+        for x, y in ((mine, its), (its, mine)):
+            gain = share[x] * (hit(left, chance[y]) - missing[y] - np.log2(1 - KEPT))
+            bits += np.bincount(at, gain, minlength=len(a))
+        common += np.bincount(at, share[mine] * share[its] * rarity[mine], minlength=len(a))
+    return bits / 2, 2 * common / np.maximum(weight[a] + weight[b], 1e-9)
+
+
+def _common(
+    keys: IntArray, start: IntArray, low: IntArray, high: IntArray
+) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """Codes that groups `low` and `high` share: the pair, and the places of the code in either's keys. Groups of few
+    codes are looked up in those of many."""
+    width = np.diff(start)[low]
+    for part in np.array_split(np.arange(len(low)), int(width.sum()) // _PLACES + 1):
+        pair = np.repeat(part, width[part])
+        mine = np.repeat(start[low[part]] - (np.cumsum(width[part]) - width[part]), width[part])
+        mine = mine + np.arange(len(mine))
+        wanted = (high[pair] << _BITS) | (keys[mine] & (CODES - 1))
+        its = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hit = keys[its] == wanted
+        yield pair[hit], mine[hit], its[hit]

@@ -20,7 +20,7 @@ Kind = Literal[
     "entity",  # value of the entity type `entity`; tokenised
     "typed",  # value of the entity type that column `entity_type` names; tokenised
     "session",  # keyed hash
-    "prompt",  # keyed hash and sketch
+    "prompt",  # keyed hash and sketches
     "json",  # JSON text: shape and keyed hashes
     "note",  # to the vault alone
 ]
@@ -180,7 +180,7 @@ def tables(config: Config) -> dict[str, Table]:
     }  # fmt: skip
 
 
-PROMPTS_LOG = {"prompt": "BIGINT", "sketch": "UINTEGER[]", "words": "INTEGER"}
+PROMPTS_LOG = {"prompt": "BIGINT", "sketch": "UINTEGER[]", "bag": "USMALLINT[]", "words": "INTEGER"}
 TOKENS_LOG = {
     "entity_type": "VARCHAR", "entity": "BIGINT", "token": "VARCHAR", "parent": "VARCHAR", "family": "BIGINT",
     "label": "VARCHAR", "disposable": "BOOLEAN",

@@ -233,6 +233,7 @@ def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:
         {
             "prompt": pa.array(signed.ids[which]),
             "sketch": signed.sketches.take(places),
+            "bag": signed.bags.take(places),
             "words": pa.array(signed.words[which]),
         }
     )

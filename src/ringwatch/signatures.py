@@ -1,8 +1,11 @@
 """Signatures of texts and of sequences: keyed identities, and sketches that keep similarity.
 
-A text is a sequence of words, an agentic session a sequence of tool calls; both become sets of hashed shingles (w
-consecutive items; Broder 1997, "On the resemblance and containment of documents") of which the k smallest are kept:
-a bottom-k sketch (Cohen and Kaplan 2007), exact for short sequences and an unbiased sample of long ones.
+A text is a sequence of words, an agentic session a sequence of tool calls; of either two sets are kept. The sketch
+holds hashed pairs of items that follow each other, at once or with one between them (skip-grams; Guthrie et al., "A
+closer look at skip-gram modelling", LREC 2006): it says in what order things stand, and outlives a replaced or
+inserted item better than longer shingles do. The bag holds short codes of the items themselves: it outlives any order.
+Of each the k smallest are kept: a bottom-k sketch (Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
+2007), exact for short sequences and an unbiased sample of long ones.
 
 Nothing here loops over rows. A word is hashed in 8-byte blocks read straight from Arrow's string buffer, so the cost
 is per word, not per character. The hashes are keyed mixers, good enough to tell texts apart and useless to someone
@@ -11,6 +14,7 @@ without the key; they are no message authentication.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -27,8 +31,15 @@ _kernels: Any = pc
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
-SHINGLE = 3
+GAPS = 2
+"""Two items make a pair when they stand at most this far apart."""
+
 SKETCH_SIZE = 64
+BAG_SIZE = 64
+
+CODE_BITS = 16
+"""Bits of an item's code in a bag. Enough to compare by: two texts of 20 words share a code by accident once in 160
+times. Too few to say what a text held: rare words, names among them, share their codes with others."""
 
 _CHUNK_ITEMS = 300_000
 _SPACE = 32
@@ -43,11 +54,13 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Signatures:
-    """Of n texts: `ids` int64[n], `words` int32[n], `sketches` list<uint32>[n] (sorted, at most `SKETCH_SIZE`)."""
+    """Of n sequences: `ids` int64[n], `words` int32[n] (items), `sketches` list<uint32>[n] (sorted, at most
+    `SKETCH_SIZE`), `bags` list<uint16>[n] (sorted, at most `BAG_SIZE`)."""
 
     ids: I64
     words: npt.NDArray[np.int32]
     sketches: Arrow
+    bags: Arrow
 
 
 @dataclass(frozen=True)
@@ -205,45 +218,40 @@ def _ids(items: _Items, key: bytes) -> I64:
     return _mix((total ^ seed) * odd + sizes.astype(np.uint64)).view(np.int64)
 
 
-def _shingles(items: _Items) -> _Items:
-    """Hashes of `SHINGLE` items in a row; a shorter sequence is one shingle of what it has."""
-    sizes = np.diff(items.offsets)
-    n = len(items.hashes)
-    place = np.arange(n, dtype=np.int64) - np.repeat(items.offsets[:-1], sizes)
-    left = np.repeat(sizes, sizes) - place
-    mixed = items.hashes.copy()
-    for step in range(1, SHINGLE):
-        inside = np.flatnonzero(left > step)
-        mixed[inside] = _mix(mixed[inside] * _STEP + items.hashes[inside + step])
-    keep = (left >= SHINGLE) | (place == 0)
-    kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(keep, dtype=np.int64)])
-    return _Items(mixed[keep], kept[items.offsets])
-
-
-def _bottom(items: _Items) -> tuple[npt.NDArray[np.uint32], I64]:
-    """The `SKETCH_SIZE` smallest distinct 32-bit hashes of each sequence, sorted."""
+def _pairs(items: _Items) -> tuple[U64, U64]:
+    """The sequence and the hash of each pair of items up to `GAPS` apart; a single item stands for itself."""
     sizes = np.diff(items.offsets)
     owner = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
-    keys = (owner << np.uint64(32)) | (items.hashes >> np.uint64(32))
+    left = np.repeat(items.offsets[1:], sizes) - np.arange(len(owner))
+    alone = np.flatnonzero(np.repeat(sizes, sizes) == 1)
+    owners, hashes = [owner[alone]], [items.hashes[alone]]
+    turned = _mix(items.hashes * _STEP)  # of a and b and of b and a: two pairs
+    for gap in range(1, GAPS + 1):
+        inside = np.flatnonzero(left > gap)
+        owners.append(owner[inside])
+        hashes.append(_mix(turned[inside] + items.hashes[inside + gap]))
+    return np.concatenate(owners), np.concatenate(hashes)
+
+
+def _bottom(owner: U64, hashes: U64, count: int, *, bits: int, most: int) -> tuple[U64, I64]:
+    """The `most` smallest distinct hashes (their upper `bits`) of each of `count` sequences, sorted, and how many."""
+    keys = (owner << np.uint64(bits)) | (hashes >> np.uint64(64 - bits))
     keys.sort()
     if len(keys):
-        new = np.empty(len(keys), dtype=bool)
-        new[0] = True
-        np.not_equal(keys[1:], keys[:-1], out=new[1:])
-        keys = keys[new]
-    counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(sizes))
-    if len(counts) and counts.max(initial=0) > SKETCH_SIZE:
-        starts = np.cumsum(counts) - counts
-        rank = np.arange(len(keys), dtype=np.int64) - np.repeat(starts, counts)
-        keys = keys[rank < SKETCH_SIZE]
-        counts = np.minimum(counts, SKETCH_SIZE)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
-    return (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32), offsets
+        keys = keys[np.append(True, keys[1:] != keys[:-1])]
+    sizes = np.bincount((keys >> np.uint64(bits)).astype(np.int64), minlength=count)
+    if sizes.max(initial=0) > most:
+        rank = np.arange(len(keys), dtype=np.int64) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        keys = keys[rank < most]
+        sizes = np.minimum(sizes, most)
+    return keys & np.uint64((1 << bits) - 1), sizes.astype(np.int64)
 
 
-def _list_array(values: npt.NDArray[np.uint32], offsets: I64) -> Arrow:
+def _list_array(values: list[U64], sizes: list[I64], kind: npt.DTypeLike) -> Arrow:
     build: Any = pa.ListArray.from_arrays
-    return build(pa.array(offsets.astype(np.int32)), pa.array(values))
+    flat = np.concatenate([np.zeros(0, dtype=kind), *(part.astype(kind) for part in values)])
+    ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *sizes]))
+    return build(pa.array(ends.astype(np.int32)), pa.array(flat))
 
 
 def _pieces(offsets: I64) -> list[slice]:
@@ -258,60 +266,44 @@ def _pieces(offsets: I64) -> list[slice]:
 
 
 def sign_texts(normalised: Arrow, key: bytes) -> Signatures:
-    """Identities, word counts and sketches of normalised texts (`normalise_text`), in one pass over their words.
+    """Identities, word counts, sketches and bags of normalised texts (`normalise_text`), in one pass over their words.
 
-    `key` has at least 16 bytes. Empty texts share one identity and have an empty sketch.
+    `key` has at least 16 bytes. Empty texts share one identity, and have an empty sketch and an empty bag.
     """
     texts = normalised.cast(pa.large_string())
     _, offsets = _buffers(texts)
-    ids, words, values, sizes = [], [], [], []
-    for piece in _pieces(offsets):
-        items = _words(texts.slice(piece.start, piece.stop - piece.start), key)
-        ids.append(_ids(items, key))
-        words.append(np.diff(items.offsets).astype(np.int32))
-        bottom, ends = _bottom(_shingles(items))
-        values.append(bottom)
-        sizes.append(np.diff(ends))
-    if not ids:
-        return Signatures(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32), _empty())
-    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.concatenate(sizes))])
-    return Signatures(np.concatenate(ids), np.concatenate(words), _list_array(np.concatenate(values), ends))
+    return _signed((_words(texts.slice(at.start, at.stop - at.start), key) for at in _pieces(offsets)), key)
 
 
-def text_ids(normalised: Arrow, key: bytes) -> I64:
-    """64-bit keyed identities of normalised texts; int64[n]."""
-    return sign_texts(normalised, key).ids
-
-
-def sketches(normalised: Arrow, key: bytes) -> Arrow:
-    """Bottom-k sketches of the three-word shingles of normalised texts; list<uint32>[n], each sorted."""
-    return sign_texts(normalised, key).sketches
-
-
-def sequence_sketches(sequences: Arrow, key: bytes) -> Arrow:
-    """The same sketches of sequences of integers (the shapes of tool calls in their order): list<int64>[n] →
-    list<uint32>[n]. Nulls inside a sequence count as 0; a null sequence is an empty one.
+def sign_sequences(sequences: Arrow, key: bytes) -> Signatures:
+    """The same of sequences of integers (the shapes of tool calls in their order); list<int64>[n]. Nulls inside a
+    sequence count as 0; a null sequence is an empty one.
     """
     seed, odd = _seeds(key)
     lists: Arrow = sequences.cast(pa.large_list(pa.int64()))
     if lists.null_count:
         lists = pa.array([[] if item is None else item for item in lists.to_pylist()], pa.large_list(pa.int64()))
-    offsets = np.asarray(lists.offsets, dtype=np.int64)
-    if len(lists) == 0:
-        return _empty()
+    offsets = np.asarray(lists.offsets, dtype=np.int64) if len(lists) else np.zeros(1, dtype=np.int64)
     flat = pc.fill_null(lists.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0])), 0)
     values = np.asarray(flat, dtype=np.int64).view(np.uint64)
-    hashes = _mix((values ^ seed) * odd)
-    bottom, ends = _bottom(_shingles(_Items(hashes, offsets - offsets[0])))
-    return _list_array(bottom, ends)
+    return _signed([_Items(_mix((values ^ seed) * odd), offsets - offsets[0])], key)
 
 
-def sketch_ids(sketches: Arrow, key: bytes) -> I64:
-    """64-bit keyed identities of sketches: equal ones have equal identities; int64[n]."""
-    offsets = np.asarray(sketches.offsets, dtype=np.int64)
-    values = np.asarray(sketches.values, dtype=np.uint64)[offsets[0] : offsets[-1]] if len(sketches) else offsets[:0]
-    return _ids(_Items(values.astype(np.uint64), offsets - offsets[:1]), key)
-
-
-def _empty() -> Arrow:
-    return pa.array([], pa.list_(pa.uint32()))
+def _signed(pieces: Iterable[_Items], key: bytes) -> Signatures:
+    ids: list[I64] = [np.zeros(0, dtype=np.int64)]
+    sizes = [np.zeros(0, dtype=np.int64)]
+    pairs: list[tuple[U64, I64]] = []
+    codes: list[tuple[U64, I64]] = []
+    for items in pieces:
+        ids.append(_ids(items, key))
+        sizes.append(np.diff(items.offsets))
+        count = len(sizes[-1])
+        owner = np.repeat(np.arange(count, dtype=np.uint64), sizes[-1])
+        pairs.append(_bottom(*_pairs(items), count, bits=32, most=SKETCH_SIZE))
+        codes.append(_bottom(owner, items.hashes, count, bits=CODE_BITS, most=BAG_SIZE))
+    return Signatures(
+        np.concatenate(ids),
+        np.concatenate(sizes).astype(np.int32),
+        _list_array([part[0] for part in pairs], [part[1] for part in pairs], np.uint32),
+        _list_array([part[0] for part in codes], [part[1] for part in codes], np.uint16),
+    )

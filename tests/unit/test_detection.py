@@ -36,7 +36,7 @@ class World:
         self.rows: dict[str, Rows] = {
             name: [] for name in ("accounts", "events", "links", "relations", "entities", "labels")
         }
-        self.texts: dict[int, list[int]] = {}
+        self.texts: dict[int, dict[str, list[int]]] = {}
 
     def account(self, name: str, day: float, **more: Any) -> None:
         self.rows["accounts"].append({"account_id": name, "created_at": START + timedelta(days=day), **more})
@@ -49,7 +49,7 @@ class World:
         if text is not None:
             signed = sign_texts(normalise_text(pa.array([" ".join(text)])), KEY)
             prompt = int(signed.ids[0])
-            self.texts[prompt] = signed.sketches[0].as_py()
+            self.texts[prompt] = {"sketch": signed.sketches[0].as_py(), "bag": signed.bags[0].as_py()}
         self.rows["events"].append(
             {
                 "ts": START + timedelta(days=day), "account_id": name,
@@ -83,7 +83,7 @@ class World:
         con = duckdb.connect()
         con.execute("SET TimeZone = 'UTC'")
         logs = {name: table.log for name, table in tables(make_config(entity_types=["wallet"])).items()}
-        self.rows["prompts"] = [{"prompt": key, "sketch": sketch} for key, sketch in self.texts.items()]
+        self.rows["prompts"] = [{"prompt": key, **sets} for key, sets in self.texts.items()]
         codes = {
             (kind, row[kind]) for row in self.rows["events"] for kind in ("ip", "device", "payment") if row.get(kind)
         }
