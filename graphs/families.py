@@ -34,8 +34,7 @@ NEAR = 0.5
 """Texts this alike count once where it is learnt which words go together."""
 
 DOUBT = 3.0
-"""Bits beyond those by which one of all that were tried would be a copy: with them one in eight has a false mate, at
-most. A pair that a third text confirms needs none, one that joins families by itself twice as many."""
+"""Bits beyond even odds that are asked for where one mistake joins families."""
 
 FEW = 2
 """A group of no more texts joins a larger one that is its best, whatever that one's best is."""
@@ -78,25 +77,26 @@ def find_families(texts: Texts) -> Families:
     language = learn_rarity(bags)
     said = told(bags, language)
     first, second = meeting_pairs(texts.sketches)
-    tried = _tried(len(first), n)
+    chosen, any_other = _odds(2 * len(first), n), _odds(n, 1)
     bits, alike = compare(bags, language, said, first, second)
-    near = (bits >= np.log2(max(n, 2))) & (alike >= NEAR)
+    near = (bits >= any_other) & (alike >= NEAR)
     distinct = np.flatnonzero(_components(first[near], second[near], n) == np.arange(n))
     language = learn_lifts(language, bags, distinct)
     likely = (bits >= 0) & (alike >= RELATED)
     first, second = first[likely], second[likely]
     bits, alike = compare(bags, language, said, first, second)
-    close = np.flatnonzero((bits >= tried) & (alike >= ALIKE))
-    joined = close[_confirmed(first[close], second[close], bits[close] >= tried + 2 * DOUBT, n)]
+    close = np.flatnonzero((bits >= chosen) & (alike >= ALIKE))
+    joined = close[_confirmed(first[close], second[close], bits[close] >= any_other + DOUBT, n)]
     family = _components(first[joined], second[joined], n)
-    family, related = _gather(bags, language, family, first, second, tried)
+    links = np.flatnonzero(bits >= 0)
+    family, related = _gather(bags, language, family, first[links], second[links], any_other)
     return Families(family, related, said)
 
 
-def _tried(pairs: int, among: int) -> float:
-    """log2 of how many others each of `among` was tried with, where so many pairs were: the bits by which one of them
-    would be a copy as likely as not."""
-    return float(np.log2(max(2 * pairs / max(among, 1), 1.0)))
+def _odds(tried: int, among: int) -> float:
+    """log2 of how many others each of `among` was tried with, where `tried` were in all: the bits by which one of
+    them is a copy as likely as not."""
+    return float(np.log2(max(tried / max(among, 1), 1.0)))
 
 
 def _confirmed(first: IntArray, second: IntArray, sure: BoolArray, n: int) -> BoolArray:
@@ -151,7 +151,7 @@ def _summed(keys: IntArray, counts: FloatArray, least: IntArray, texts: FloatArr
 
 
 def _gather(
-    bags: Sets, language: Language, family: IntArray, first: IntArray, second: IntArray, tried: float
+    bags: Sets, language: Language, family: IntArray, first: IntArray, second: IntArray, any_other: float
 ) -> tuple[IntArray, tuple[IntArray, IntArray, FloatArray]]:
     """Merges families that are one as wholes, over the pairs of texts that link them; what stays apart is related.
 
@@ -169,10 +169,10 @@ def _gather(
     groups = _summed((owner << _BITS) | code, np.ones(len(code)), least, size[least].astype(float))
     a, b, _ = _links(number[a], number[b])
     bits, alike = _resemblance(groups, language, a, b)
-    as_wholes = _tried(int((groups.texts[a] + groups.texts[b] > 2).sum()), int((groups.texts > 1).sum()))
+    chosen = _odds(2 * int((groups.texts[a] + groups.texts[b] > 2).sum()), int((groups.texts > 1).sum()))
     for _ in range(ROUNDS):
         alone = groups.texts[a] + groups.texts[b] == 2
-        good = (bits >= np.where(alone, tried, as_wholes) + DOUBT) & (alike >= ALIKE)
+        good = (bits >= np.where(alone, any_other, chosen + DOUBT)) & (alike >= ALIKE)
         if not good.any():
             break
         into = _best(groups.texts, a[good], b[good], bits[good])
@@ -223,10 +223,14 @@ def _resemblance(groups: _Groups, language: Language, a: IntArray, b: IntArray) 
     one text more that has about half of them.
     """
     number = len(groups.least)
-    owner, code = groups.keys >> _BITS, groups.keys & (CODES - 1)
+    asked = np.zeros(number, dtype=np.bool_)
+    asked[a] = asked[b] = True
+    held = asked[groups.keys >> _BITS]
+    keys, counts = groups.keys[held], groups.counts[held]
+    owner, code = keys >> _BITS, keys & (CODES - 1)
     start = np.searchsorted(owner, np.arange(number + 1))
-    chance = groups.counts / (groups.texts[owner] + 1 / KEPT - 1)
-    share = groups.counts / groups.texts[owner]
+    chance = counts / (groups.texts[owner] + 1 / KEPT - 1)
+    share = counts / groups.texts[owner]
     missing = np.log2(1 - chance)
     rarity = language.rarity[code]
     most = np.full(len(code), np.inf)
@@ -239,7 +243,7 @@ def _resemblance(groups: _Groups, language: Language, a: IntArray, b: IntArray) 
     bits, common = base[a] + base[b], np.zeros(len(a))
     width = np.diff(start)
     low, high = np.where(width[a] <= width[b], a, b), np.where(width[a] <= width[b], b, a)
-    for at, mine, its in _common(groups.keys, start, low, high):
+    for at, mine, its in _common(keys, start, low, high):
         left = rarity[mine] - np.minimum(most[mine], most[its])
         for x, y in ((mine, its), (its, mine)):
             gain = share[x] * (hit(left, chance[y]) - missing[y] - np.log2(1 - KEPT))

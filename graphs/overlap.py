@@ -23,10 +23,10 @@ MEETINGS = 2
 REACH = 16
 """How many neighbours a set meets in a list at most, and so the size of the lists that give all their pairs."""
 
-PLACES = 40_000_000
+PLACES = 16_000_000
 """How many places in lists there are at most; with more elements than that each set brings its rarest."""
 
-LOOKS = 60_000_000
+LOOKS = 100_000_000
 """How many meetings there are at most; with more than that neighbours in lists reach less far."""
 
 CANDIDATES = 8_000_000
