@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringwatch.signatures import SKETCH_SIZE, normalise_text, sequence_sketches, sign_texts, sketches, text_ids
+from ringwatch.signatures import BAG_SIZE, SKETCH_SIZE, normalise_text, sign_sequences, sign_texts
 
 KEY = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -18,7 +18,7 @@ WORDS = [f"word{i}" for i in range(3000)]
 
 
 def _ids(*texts: str | None, key: bytes = KEY) -> list[int]:
-    found: list[int] = text_ids(normalise_text(pa.array(texts, pa.string())), key).tolist()
+    found: list[int] = sign_texts(normalise_text(pa.array(texts, pa.string())), key).ids.tolist()
     return found
 
 
@@ -43,7 +43,7 @@ def test_empty_and_missing_texts_are_one_and_have_no_sketch() -> None:
     signed = sign_texts(normalise_text(pa.array(["", None, " ... "], pa.string())), KEY)
     assert len(set(signed.ids.tolist())) == 1
     assert signed.words.tolist() == [0, 0, 0]
-    assert signed.sketches.to_pylist() == [[], [], []]
+    assert signed.sketches.to_pylist() == signed.bags.to_pylist() == [[], [], []]
 
 
 def test_no_texts_at_all() -> None:
@@ -53,8 +53,10 @@ def test_no_texts_at_all() -> None:
 
 def test_another_key_gives_other_identities_and_sketches() -> None:
     text = normalise_text(pa.array(["the quick brown fox jumps"]))
-    assert text_ids(text, KEY) != text_ids(text, OTHER)
-    assert sketches(text, KEY).to_pylist() != sketches(text, OTHER).to_pylist()
+    one, other = sign_texts(text, KEY), sign_texts(text, OTHER)
+    assert one.ids.tolist() != other.ids.tolist()
+    assert one.sketches.to_pylist() != other.sketches.to_pylist()
+    assert one.bags.to_pylist() != other.bags.to_pylist()
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8))
@@ -80,9 +82,10 @@ def test_what_stands_between_words_does_not_count(words: list[str], between: str
 
 def test_a_sketch_is_sorted_distinct_and_bounded() -> None:
     long = " ".join(WORDS[:500])
-    (sketch,) = sketches(normalise_text(pa.array([long])), KEY).to_pylist()
-    assert len(sketch) == SKETCH_SIZE
-    assert sketch == sorted(set(sketch))
+    signed = sign_texts(normalise_text(pa.array([long])), KEY)
+    for (kept,), size in ((signed.sketches.to_pylist(), SKETCH_SIZE), (signed.bags.to_pylist(), BAG_SIZE)):
+        assert len(kept) == size
+        assert kept == sorted(set(kept))
 
 
 def test_a_few_changed_words_keep_most_of_a_sketch() -> None:
@@ -92,9 +95,10 @@ def test_a_few_changed_words_keep_most_of_a_sketch() -> None:
     for place in (4, 19):
         copy[place] = "changed"
     other = rng.choice(WORDS, 30, replace=False).tolist()
-    found = sketches(normalise_text(pa.array([" ".join(text) for text in (base, copy, other)])), KEY)
-    assert _jaccard(found[0], found[1]) > 0.5
-    assert _jaccard(found[0], found[2]) == 0
+    found = sign_texts(normalise_text(pa.array([" ".join(text) for text in (base, copy, other)])), KEY)
+    assert _jaccard(found.sketches[0], found.sketches[1]) > 0.5
+    assert _jaccard(found.bags[0], found.bags[1]) > 0.8
+    assert _jaccard(found.sketches[0], found.sketches[2]) == 0
 
 
 def test_many_texts_are_signed_as_each_alone() -> None:
@@ -105,12 +109,13 @@ def test_many_texts_are_signed_as_each_alone() -> None:
         alone = sign_texts(normalise_text(pa.array([texts[index]])), KEY)
         assert signed.ids[index] == alone.ids[0]
         assert signed.sketches[index].as_py() == alone.sketches[0].as_py()
+        assert signed.bags[index].as_py() == alone.bags[0].as_py()
 
 
 def test_sequences_of_tools_are_sketched_like_words() -> None:
     shapes = pa.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [9, 8, 7], None, [1, None, 3]], pa.list_(pa.int64()))
-    found = sequence_sketches(shapes, KEY)
+    found = sign_sequences(shapes, KEY).sketches
     assert 0 < _jaccard(found[0], found[1]) < 1
     assert _jaccard(found[0], found[2]) == 0
     assert found[3].as_py() == []
-    assert found[4].as_py() == sequence_sketches(pa.array([[1, 0, 3]]), KEY)[0].as_py()
+    assert found[4].as_py() == sign_sequences(pa.array([[1, 0, 3]]), KEY).sketches[0].as_py()
