@@ -1,9 +1,9 @@
-"""Families of paraphrases: texts (or sequences of tool calls) that are copies of one template, found without all pairs.
+"""Families of paraphrases: texts (or sequences of tool calls) that are copies of one template, without all pairs.
 
 Pairs that share skip-grams more than once are looked at (`graphs.overlap`), and judged by the words that they share,
 in bits: how much likelier these words are in two copies of one template, each of which keeps about half, than in two
-texts by strangers. What is likelier than that by more than the number of texts that a text could be taken for (log2 of
-it) is no accident. Members need not be alike in pairs: once a few are together their common words are known, and
+texts by strangers. What is likelier by more than the number of texts that a text could be taken for (log2 of it)
+is no accident. Members need not be alike in pairs: once a few are together their common words are known, and
 others are judged by these (Heller and Ghahramani, "Bayesian hierarchical clustering", ICML 2005, merges likewise).
 
 Texts on one topic share more words than strangers' texts do, so bits alone would join what is long: members must also
@@ -51,7 +51,7 @@ _BITS = np.int64(CODE_BITS)
 
 @dataclass(frozen=True)
 class Texts:
-    """n texts by their sketches (pairs of items near each other) and bags (codes of items); `ringwatch.signatures`."""
+    """n texts: sketches (pairs of items near each other) and bags (codes of items), as in `ringwatch.signatures`."""
 
     sketches: Sets
     bags: Sets

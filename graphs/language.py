@@ -108,7 +108,7 @@ def told(bags: Sets, language: Language) -> FloatArray:
 def compare(
     bags: Sets, language: Language, said: FloatArray, first: IntArray, second: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Of pairs of texts the bits that say copies rather than strangers, and the share of what both say that is common;
+    """Of pairs of texts the bits that say copies, not strangers, and the share of what both say that is common;
     `said` is what `told` says of each text.
 
     A word of one is in the other with chance KEPT + (1 - KEPT) p if they are copies, with chance p by accident, and
@@ -121,12 +121,12 @@ def compare(
     bits = np.log2(1 - KEPT) * (bags.sizes[first] + bags.sizes[second])
     weight = said[first] + said[second]
     common = np.zeros(len(first))
-    for part, pair, code in shared(bags, first, second):
+    for part, at, codes in shared(bags, first, second):
         reach = np.minimum(end[first[part]], end[second[part]])
         for rows in (first[part], second[part]):
             _cut(bags, language, rows, reach, bits[part], weight[part])
-        inside = code <= reach[pair]
-        pair, code = pair[inside], code[inside]
+        inside = codes <= reach[at]
+        pair, code = at[inside], codes[inside]
         left = language.rarity[code] - explained(language, pair, code)
         bits[part] += np.bincount(pair, hit(left) - 2 * np.log2(1 - KEPT), minlength=len(reach))
         common[part] = np.bincount(pair, language.rarity[code], minlength=len(reach))

@@ -3,7 +3,7 @@
 A text is a sequence of words, an agentic session a sequence of tool calls; of either two sets are kept. The sketch
 holds hashed pairs of items that follow each other, at once or with one between them (skip-grams; Guthrie et al., "A
 closer look at skip-gram modelling", LREC 2006): it says in what order things stand, and outlives a replaced or
-inserted item better than longer shingles do. The bag holds short codes of the items themselves: it outlives any order.
+inserted item better than longer shingles do. The bag holds short codes of the items: it outlives any order.
 Of each the k smallest are kept: a bottom-k sketch (Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
 2007), exact for short sequences and an unbiased sample of long ones.
 
@@ -266,7 +266,7 @@ def _pieces(offsets: I64) -> list[slice]:
 
 
 def sign_texts(normalised: Arrow, key: bytes) -> Signatures:
-    """Identities, word counts, sketches and bags of normalised texts (`normalise_text`), in one pass over their words.
+    """Identities, word counts, sketches and bags of normalised texts (`normalise_text`), in one pass.
 
     `key` has at least 16 bytes. Empty texts share one identity, and have an empty sketch and an empty bag.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,17 +12,17 @@ import pytest
 from ringwatch.graphs import overlap
 from ringwatch.graphs.families import Texts, find_families
 from ringwatch.graphs.overlap import Sets, meeting_pairs
-from ringwatch.signatures import normalise_text, sign_sequences, sign_texts
+from ringwatch.signatures import Signatures, normalise_text, sign_sequences, sign_texts
 
 KEY = bytes(range(32))
 WORDS = np.array([f"w{i}" for i in range(4000)])
 
 
-def _texts(signed: object) -> Texts:
-    def sets(column: pa.ListArray) -> Sets:
+def _texts(signed: Signatures) -> Texts:
+    def sets(column: Any) -> Sets:
         return Sets(column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64))
 
-    return Texts(sets(signed.sketches), sets(signed.bags))  # type: ignore[attr-defined]
+    return Texts(sets(signed.sketches), sets(signed.bags))
 
 
 def _signed(texts: list[str]) -> Texts:
