@@ -75,6 +75,7 @@ class Ringwatch:
     def __init__(self, workspace: Path, **env: str) -> None:
         self.workspace = workspace
         self.env = dict(os.environ, NO_COLOR="1", RINGWATCH_WORKSPACE=str(workspace), **env)
+        self.env.pop("COLUMNS", None)  # pages have the width that they have in a pipe, wherever this runs
 
     def call(self, *arguments: str | Path, kill_after: float | None = None) -> Done:
         """Runs `ringwatch ARGUMENTS…`, whatever comes of it."""

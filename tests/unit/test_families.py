@@ -78,12 +78,12 @@ def test_nothing_and_a_single_text() -> None:
 
 def test_a_template_of_thousands_makes_no_more_pairs_than_texts_times_neighbours() -> None:
     rng = np.random.default_rng(5)
-    texts = _signed(_copies(rng, 20, 6000, 0.05))
+    texts = _signed(_copies(rng, 20, 2000, 0.05) + [" ".join(rng.choice(WORDS, 20)) for _ in range(8000)])
     first, second = meeting_pairs(texts.sketches)
-    assert len(first) <= 6000 * texts.sketches.sizes.max() * overlap.REACH
+    assert len(first) <= len(texts) * texts.sketches.sizes.max() * overlap.REACH
     assert (first < second).all()
     family = find_families(texts).family
-    assert np.unique(family, return_counts=True)[1].max() > 5900
+    assert np.unique(family, return_counts=True)[1].max() > 1980
 
 
 def test_the_order_of_the_texts_does_not_change_who_is_joined() -> None:
