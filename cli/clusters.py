@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringwatch.cli.session import Session, command
+from ringwatch.cli.listing import Limit, MinScore, OfRun, days_of, say_list
+from ringwatch.cli.session import Session, command, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _LISTED = (
     "cluster_id", "size", "score", "bits", "coordination", "abuse", "layers", "first_seen", "last_seen", "status",
 )  # fmt: skip
-_Run = Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,40 +29,21 @@ def register(app: typer.Typer) -> None:
     command(app, "scores")(_scores)
 
 
-def _list(
-    session: Session,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
-    min_score: Annotated[float, typer.Option(help="Of this score or more.", min=0, max=1)] = 0.0,
-    run: _Run = None,
-) -> None:
+def _list(session: Session, limit: Limit = 20, min_score: MinScore = 0.0, run: OfRun = None) -> None:
     """List clusters, highest score first."""
-    from ringwatch.export import records
     from ringwatch.pipeline import load_run
 
     found = load_run(session.workspace(), run)
-    chosen = found.clusters[found.clusters["score"] >= min_score]
-    shown = records(chosen.head(limit)[list(_LISTED)])
-    document = {"run_id": found.record.run_id, "clusters": shown, "total": len(chosen)}
-
-    def show() -> None:
-        if not shown:
-            session.line("No cluster." if not min_score else f"No cluster has a score of {min_score} or more.")
-            return
-        session.table(
-            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"),
-            [cluster_row(row) for row in shown],
-            right=("accounts", "score", "bits", "abuse"),
-        )
-        if len(chosen) > len(shown):
-            session.line(f"{len(chosen) - len(shown):,} more: --limit N.")
-
-    session.say("clusters", document, show)
+    say_list(
+        session, "clusters", found.record.run_id, found.clusters, _LISTED,
+        ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"), cluster_row,
+        limit=limit, min_score=min_score,
+        nothing="No cluster." if not min_score else f"No cluster has a score of {min_score} or more.",
+    )  # fmt: skip
 
 
 def cluster_row(row: dict[str, Any]) -> tuple[object, ...]:
     """A cluster as a row of the list."""
-    abuse = "–" if row["abuse"] is None else f"{row['abuse']:.2f}"
-    days = [(row[name] or "")[:10] for name in ("first_seen", "last_seen")]
     layers = [name.replace("_", " ") for name in row["layers"]]
     why = ", ".join(layers[:4]) + (f" +{len(layers) - 4}" if len(layers) > 4 else "")
     return (
@@ -70,15 +51,15 @@ def cluster_row(row: dict[str, Any]) -> tuple[object, ...]:
         row["size"],
         f"{row['score']:.3f}",
         f"{row['bits']:.1f}",
-        abuse,
-        *days,
+        number(row["abuse"], 2),
+        *days_of(row),
         row["status"],
         why,
     )
 
 
 def _show(
-    session: Session, cluster: Annotated[str, typer.Argument(help="Id of the cluster.")], run: _Run = None
+    session: Session, cluster: Annotated[str, typer.Argument(help="Id of the cluster.")], run: OfRun = None
 ) -> None:
     """Show a cluster: the evidence for and against, members, entities, days."""
     from ringwatch.cli.page import show_cluster
@@ -114,7 +95,7 @@ def _show(
 def _members(
     session: Session,
     output: Annotated[Path, typer.Option(help="A file that ends in .csv, .parquet or .jsonl.")],
-    run: _Run = None,
+    run: OfRun = None,
 ) -> None:
     """Write every cluster of three or more with its members."""
     from ringwatch.pipeline import load_run
@@ -182,7 +163,7 @@ def _changes(kind: str, rows: list[dict[str, Any]]) -> list[str]:
 def _scores(
     session: Session,
     output: Annotated[Path, typer.Option(help="A file that ends in .csv, .parquet or .jsonl.")],
-    run: _Run = None,
+    run: OfRun = None,
 ) -> None:
     """Write a score for every account: higher is more likely abusive."""
     from ringwatch.pipeline import load_scores

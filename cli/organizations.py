@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringwatch.cli.session import Session, command
+from ringwatch.cli.listing import Limit, MinScore, OfRun, days_of, say_list
+from ringwatch.cli.session import Session, command, number
 
 if TYPE_CHECKING:
     from ringwatch.graphs.syndicates import Organization
@@ -16,7 +17,6 @@ _LISTED = (
     "first_seen", "last_seen",
 )  # fmt: skip
 _OUTSIDERS = 10
-_Run = Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,38 +27,20 @@ def register(app: typer.Typer) -> None:
     command(organizations, "show")(_show)
 
 
-def _list(
-    session: Session,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
-    min_score: Annotated[float, typer.Option(help="Of this score or more.", min=0, max=1)] = 0.0,
-    run: _Run = None,
-) -> None:
+def _list(session: Session, limit: Limit = 20, min_score: MinScore = 0.0, run: OfRun = None) -> None:
     """List organizations, highest score first."""
-    from ringwatch.export import records
     from ringwatch.pipeline import load_run
 
     found = load_run(session.workspace(), run)
-    chosen = found.organizations[found.organizations["score"] >= min_score]
-    shown = records(chosen.head(limit)[list(_LISTED)])
-    document = {"run_id": found.record.run_id, "organizations": shown, "total": len(chosen)}
-
-    def show() -> None:
-        if not shown:
-            session.line("No organization." if not min_score else f"None has a score of {min_score} or more.")
-            return
-        session.table(
-            ("organization", "parts", "accounts", "score", "bits", "abuse", "first seen", "last seen", "why"),
-            [_row(row) for row in shown],
-            right=("parts", "accounts", "score", "bits", "abuse"),
-        )
-        if len(chosen) > len(shown):
-            session.line(f"{len(chosen) - len(shown):,} more: --limit N.")
-
-    session.say("organizations", document, show)
+    say_list(
+        session, "organizations", found.record.run_id, found.organizations, _LISTED,
+        ("organization", "parts", "accounts", "score", "bits", "abuse", "first seen", "last seen", "why"), _row,
+        limit=limit, min_score=min_score,
+        nothing="No organization." if not min_score else f"None has a score of {min_score} or more.",
+    )  # fmt: skip
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    days = [(row[name] or "")[:10] for name in ("first_seen", "last_seen")]
     why = ", ".join(name.replace("_", " ") for name in row["layers"][:4])
     return (
         row["organization_id"],
@@ -66,20 +48,16 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
         row["accounts"],
         f"{row['score']:.3f}",
         f"{row['bits']:.1f}",
-        _share(row["abuse"]),
-        *days,
+        number(row["abuse"], 2),
+        *days_of(row),
         why,
     )
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _show(
     session: Session,
     organization: Annotated[str, typer.Argument(help="Id of the organization.")],
-    run: _Run = None,
+    run: OfRun = None,
 ) -> None:
     """Show an organization: its parts and the harm of each, what ties them, who else may be of it, days."""
     from ringwatch.export import records
@@ -111,19 +89,17 @@ def _show(
 
 
 def _page(session: Session, found: Organization) -> None:
-    from ringwatch.cli.page import facts, show_days, show_reasons
+    from ringwatch.cli.page import abuse_in_words, facts, seen_in_words, show_days, show_reasons
     from ringwatch.export import records
 
     session.line(f"Organization {found.organization_id}", style="bold")
-    abuse = "unknown: the data says nothing of harm" if found.abuse is None else f"{found.abuse:.2f}"
-    days = " to ".join(str(moment.date()) for moment in (found.first_seen, found.last_seen) if moment is not None)
     facts(
         session,
         ("score", f"{found.score:.3f}"),
         ("one organization", f"{found.coordination:.3f} ({found.bits:+.1f} bits a tie)"),
-        ("abuse", abuse),
+        ("abuse", abuse_in_words(found.abuse)),
         ("accounts", f"{found.accounts} in {len(found.clusters)} clusters, {len(found.outsiders)} in none"),
-        ("seen", days or "at no known time"),
+        ("seen", seen_in_words(found.first_seen, found.last_seen)),
         ("run", found.run_id),
     )
     session.line()
@@ -132,7 +108,7 @@ def _page(session: Session, found: Organization) -> None:
         ("cluster", "accounts", "score", "abuse", "harmful", "refused", "of events", "best tie", "organization id"),
         [
             (
-                row["cluster_id"], row["size"], f"{row['score']:.3f}", _share(row["abuse"]), row["harmful"],
+                row["cluster_id"], row["size"], f"{row['score']:.3f}", number(row["abuse"], 2), row["harmful"],
                 row["refused"], row["judged"], f"{row['bits']:+.1f}", row["customer"] or "–",
             )
             for row in records(found.parts)

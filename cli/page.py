@@ -26,15 +26,13 @@ _LONGEST_TIMELINE = 60
 def show_cluster(session: Session, cluster: Cluster) -> None:
     """Prints the page."""
     session.line(f"Cluster {cluster.cluster_id}", style="bold")
-    abuse = "unknown: the data says nothing of harm" if cluster.abuse is None else f"{cluster.abuse:.2f}"
-    days = " to ".join(str(moment.date()) for moment in (cluster.first_seen, cluster.last_seen) if moment is not None)
     facts(
         session,
         ("score", f"{cluster.score:.3f}"),
         ("coordination", f"{cluster.coordination:.3f} ({cluster.bits:+.1f} bits a pair)"),
-        ("abuse", abuse),
+        ("abuse", abuse_in_words(cluster.abuse)),
         ("accounts", str(cluster.size)),
-        ("seen", days or "at no known time"),
+        ("seen", seen_in_words(cluster.first_seen, cluster.last_seen)),
         ("status", cluster.status),
         ("lineage", _came_from(cluster)),
         ("organization", cluster.organization_id or "none is known"),
@@ -47,6 +45,16 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     session.line()
     session.line("Coordinated is not malicious: a class, a company or a family is one operation too.", style="dim")
     session.line(f"Digest {cluster.digest}.", style="dim")
+
+
+def abuse_in_words(abuse: float | None) -> str:
+    """The probability of abuse, or that nothing is known of it."""
+    return "unknown: the data says nothing of harm" if abuse is None else f"{abuse:.2f}"
+
+
+def seen_in_words(*moments: pd.Timestamp | None) -> str:
+    """From when to when, as far as it is known."""
+    return " to ".join(str(moment.date()) for moment in moments if moment is not None) or "at no known time"
 
 
 def facts(session: Session, *rows: tuple[str, str]) -> None:

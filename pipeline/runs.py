@@ -198,44 +198,30 @@ def load_cluster(workspace: Workspace, cluster_id: str, run: Run | None = None) 
         UsageError: there is no run, or the run has no such cluster.
     """
     run = run or load_run(workspace)
-    head = run.clusters[run.clusters["cluster_id"] == cluster_id]
-    if head.empty:
-        raise UsageError(
-            f"Run {run.record.run_id} has no cluster {cluster_id}.", hint="See `ringwatch clusters list`."
-        )
-    row = head.iloc[0]
+    row = _only(run, run.clusters, "cluster", cluster_id)
 
     def own(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[frame["cluster_id"] == cluster_id].drop(columns="cluster_id").reset_index(drop=True)
+        return _own(frame, "cluster_id", cluster_id)
 
+    evidence, counter_evidence = _for_and_against(own(run.evidence))
     members = own(run.members).drop(columns="cluster_score").sort_values(
         ["membership", "account_id"], ascending=[False, True], ignore_index=True
     )  # fmt: skip
-    evidence = own(run.evidence)
-    against = evidence.pop("against").astype(bool)
     return Cluster(
         cluster_id=cluster_id,
         run_id=run.record.run_id,
         digest=row["digest"],
         size=int(row["size"]),
-        score=float(row["score"]),
-        bits=float(row["bits"]),
-        coordination=float(row["coordination"]),
-        abuse=None if pd.isna(row["abuse"]) else float(row["abuse"]),
-        layers=list(row["layers"]),
-        first_seen=_moment(row["first_seen"]),
-        last_seen=_moment(row["last_seen"]),
         status=row["status"],
-        lineage=run.lineage[run.lineage["cluster_id"] == cluster_id]
-        .drop(columns="cluster_id")
-        .reset_index(drop=True),
+        lineage=own(run.lineage),
         organization_id=next(iter(run.parts.loc[run.parts["cluster_id"] == cluster_id, "organization_id"]), None),
         members=members,
         edges=own(run.edges),
-        evidence=evidence[~against].reset_index(drop=True),
-        counter_evidence=evidence[against].reset_index(drop=True),
         entities=own(run.entities),
         timeline=own(run.timeline),
+        **_assessed(row),
+        evidence=evidence,
+        counter_evidence=counter_evidence,
     )
 
 
@@ -246,45 +232,66 @@ def load_organization(workspace: Workspace, organization_id: str, run: Run | Non
         UsageError: there is no run, or the run has no such organization.
     """
     run = run or load_run(workspace)
-    head = run.organizations[run.organizations["organization_id"] == organization_id]
-    if head.empty:
-        raise UsageError(
-            f"Run {run.record.run_id} has no organization {organization_id}.",
-            hint="See `ringwatch organizations list`.",
-        )
-    row = head.iloc[0]
+    row = _only(run, run.organizations, "organization", organization_id)
 
     def own(frame: pd.DataFrame) -> pd.DataFrame:
-        kept = frame[frame["organization_id"] == organization_id]
-        return kept.drop(columns="organization_id").reset_index(drop=True)
+        return _own(frame, "organization_id", organization_id)
 
+    evidence, counter_evidence = _for_and_against(own(run.grounds))
     clusters = list(row["clusters"])
     members = run.members[run.members["cluster_id"].isin(clusters)]
     days = run.timeline[run.timeline["cluster_id"].isin(clusters)]
     outside = own(run.outsiders)
     score = run.scores.set_index("account_id")["score"]
-    grounds = own(run.grounds)
-    against = grounds.pop("against").astype(bool)
     return Organization(
         organization_id=organization_id,
         run_id=run.record.run_id,
         clusters=clusters,
         accounts=int(row["accounts"]),
-        score=float(row["score"]),
-        bits=float(row["bits"]),
-        coordination=float(row["coordination"]),
-        abuse=None if pd.isna(row["abuse"]) else float(row["abuse"]),
-        layers=list(row["layers"]),
-        first_seen=_moment(row["first_seen"]),
-        last_seen=_moment(row["last_seen"]),
         parts=own(run.parts),
         ties=own(run.ties),
-        evidence=grounds[~against].reset_index(drop=True),
-        counter_evidence=grounds[against].reset_index(drop=True),
         members=members[["account_id", "cluster_id", "membership", "account_score"]].reset_index(drop=True),
         outsiders=outside.assign(account_score=outside["account_id"].map(score)),
         timeline=days.groupby("day", as_index=False)[["events", "harmful", "refused"]].sum(),
+        **_assessed(row),
+        evidence=evidence,
+        counter_evidence=counter_evidence,
     )
+
+
+def _only(run: Run, frame: pd.DataFrame, what: str, name: str) -> pd.Series[Any]:
+    """The row of one cluster or organization (`what`).
+
+    Raises:
+        UsageError: the run has no such.
+    """
+    rows = frame[frame[f"{what}_id"] == name]
+    if rows.empty:
+        raise UsageError(f"Run {run.record.run_id} has no {what} {name}.", hint=f"See `ringwatch {what}s list`.")
+    return rows.iloc[0]
+
+
+def _own(frame: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
+    """The rows of one cluster or organization, without the column that says whose they are."""
+    return frame[frame[column] == name].drop(columns=column).reset_index(drop=True)
+
+
+def _assessed(row: pd.Series[Any]) -> dict[str, Any]:
+    """What clusters and organizations are judged by alike."""
+    return {
+        "score": float(row["score"]),
+        "bits": float(row["bits"]),
+        "coordination": float(row["coordination"]),
+        "abuse": None if pd.isna(row["abuse"]) else float(row["abuse"]),
+        "layers": list(row["layers"]),
+        "first_seen": _moment(row["first_seen"]),
+        "last_seen": _moment(row["last_seen"]),
+    }
+
+
+def _for_and_against(reasons: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    against = reasons.pop("against").astype(bool)
+    return reasons[~against].reset_index(drop=True), reasons[against].reset_index(drop=True)
 
 
 def load_history(workspace: Workspace, run_id: str | None) -> History | None:
