@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -20,6 +21,9 @@ NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
 
 
+FEATURES = 4
+"""At most this many `x_` features are compared."""
+
 HOSTS = ("campus", "company")
 """Kinds of known addresses behind which an institution answers for its people."""
 
@@ -28,6 +32,28 @@ ALL_ACCOUNTS = """
     UNION SELECT src_account_id FROM relations UNION SELECT dst_account_id FROM relations
     UNION SELECT account_id FROM labels"""
 """Every account that any table of the log names (account_id, each once)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What every account has one of, as its place in the order of all: `rank` in [0, 1] (the middle of equal values;
+    NaN where unknown) and `tie`, the share of accounts that have the same value."""
+
+    rank: FloatArray
+    tie: FloatArray
+
+    def gap(self, a: IntArray, b: IntArray) -> FloatArray:
+        """The share of accounts between a and b, of equal ones that have the value; NaN where a side is unknown."""
+        apart = np.abs(self.rank[a] - self.rank[b])
+        return np.asarray(np.where(apart == 0, self.tie[a], apart))
+
+
+def ranked(values: FloatArray) -> Column:
+    """Values as their places in the order of those known."""
+    known = np.sort(values[~np.isnan(values)])
+    left, right = np.searchsorted(known, values, side="left"), np.searchsorted(known, values, side="right")
+    total = max(len(known), 1)
+    return Column(np.where(np.isnan(values), np.nan, (left + right) / 2 / total), (right - left) / total)
 
 
 @dataclass(frozen=True)
@@ -58,6 +84,16 @@ class AccountTable:
     @property
     def features(self) -> list[str]:
         return sorted(name for name in self.frame.columns if name.startswith("x_"))
+
+    @cached_property
+    def feature_ranks(self) -> dict[str, Column]:
+        """The first `FEATURES` features, those left out that are the same for all."""
+        values = ((name, self.frame[name].to_numpy(dtype=np.float64)) for name in self.features[:FEATURES])
+        return {
+            name: ranked(one)
+            for name, one in values
+            if np.nanmax(one, initial=-np.inf) > np.nanmin(one, initial=np.inf)
+        }
 
 
 def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:

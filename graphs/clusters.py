@@ -125,7 +125,7 @@ def describe_clusters(
     coordination = belongs * (1 - np.exp2(1.0 - size))
     harm_bits = np.zeros(count) if harm is None else cluster_bits(harm, cluster, count)
     abuse, usual = (np.full(count, np.nan), 1.0) if harm is None else abuse_probability(harm_bits)
-    hosted = _hosted(accounts, verdicts, cluster, count)
+    hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     abuse = abuse * unauthorised(hosted)
     score = coordination if harm is None else coordination * abuse
     member = np.flatnonzero(cluster >= 0)
@@ -203,12 +203,12 @@ def _span(accounts: AccountTable, member: IntArray, of_member: IntArray, count: 
     return moments[0].reset_index(drop=True), moments[1].reset_index(drop=True)
 
 
-def _hosted(accounts: AccountTable, verdicts: Verdicts, cluster: IntArray, count: int) -> FloatArray:
-    """Mean share of its members' events at an institution's addresses, by cluster; 0 where somebody has judged a
+def mean_hosted(hosted: FloatArray, verdicts: Verdicts, cluster: IntArray, count: int) -> FloatArray:
+    """Mean of what members have to do with an institution's addresses, by cluster; 0 where somebody has judged a
     member abusive, since that settles whether the harm was a task."""
     inside = cluster >= 0
     size = np.bincount(cluster[inside], minlength=count)
-    share = np.bincount(cluster[inside], accounts.frame["hosted"].to_numpy()[inside], minlength=count)
+    share = np.bincount(cluster[inside], hosted[inside], minlength=count)
     judged = cluster[verdicts.account[verdicts.bits > 0]]
     share[judged[judged >= 0]] = 0.0
     return np.asarray(share / np.maximum(size, 1))

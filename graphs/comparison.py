@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ringwatch.graphs.abuse import account_harm
-from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
+from ringwatch.graphs.abuse import Harm
+from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArray, IntArray, ranked
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.layers import Incidence, Relation
 from ringwatch.graphs.learning import MATES, learn
-from ringwatch.graphs.pairs import Column, ranked
 
 CHUNK = 1_000_000
 DAY = 86_400e6
@@ -35,9 +34,6 @@ MISUSE_WORDS = [
 HARMFUL = 0.5
 """Least probability of the harmful kind at which an account counts as doing harm."""
 
-FEATURES = 4
-"""At most this many `x_` features are contrasted."""
-
 RANDOM_PAIRS = 400_000
 DEGREE_POWER = 0.5
 """How strongly the degrees of both ends weaken a direct relation (0: not, 1: the configuration model)."""
@@ -51,20 +47,21 @@ def build_model(
     second: IntArray,
     *,
     seed: int,
+    harm: Harm | None = None,
     without: Collection[str] = (),
 ) -> Model:
     """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior.
 
-    `without` names groups of contrasts (`signup`, `features`) to leave out.
+    `harm` is what their own events say of all accounts; without it no two are compared by what they are used for.
+    `without` names groups of contrasts (`signup`, `features`, `misuse`) to leave out.
     """
     n = len(accounts)
     shared = [_share(incidence, first, second, n) for incidence in incidences]
     shared += [_relate(relation, first, second, n) for relation in relations]
-    contrasts = [
-        contrast
-        for contrast in _contrasts(accounts, first, second, np.random.default_rng(seed))
-        if contrast.group not in without
-    ]
+    contrasts = _contrasts(accounts, first, second, np.random.default_rng(seed))
+    if harm is not None:
+        contrasts += _misuse(accounts, harm, first, second)
+    contrasts = [contrast for contrast in contrasts if contrast.group not in without]
     prior = float(np.log2(MATES[1] / max(n, 2)))
     return learn(Model(n, first, second, shared, contrasts, _chances(incidences, relations, first, second, n), prior))
 
@@ -170,7 +167,7 @@ def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: n
         return np.abs(signup[a] - signup[b])
 
     columns = [("signup", "signup", "Sign-ups mostly", apart, SIGNUP_BANDS, SIGNUP_WORDS)]
-    for name, column in _features(accounts):
+    for name, column in accounts.feature_ranks.items():
         columns.append((name, "features", f"Values of {name[2:]} mostly", column.gap, FEATURE_BANDS, FEATURE_WORDS))
     found = []
     for name, group, text, gap, edges, words in columns:
@@ -180,18 +177,16 @@ def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: n
         size = len(edges) + 1
         u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
         found.append(Contrast(name, group, text, band, u, u.copy(), words))
-    return found + (_misuse(accounts, first, second) if accounts.harm_known else [])
+    return found
 
 
-def _misuse(accounts: AccountTable, first: IntArray, second: IntArray) -> list[Contrast]:
+def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArray) -> list[Contrast]:
     """One operator's accounts are used for one purpose: who does harm beside whom, and of what category.
 
     An account whose events leave that open (few of them, or a few alarms) is unknown; u is exact, from the shares of
     accounts of each sort.
     """
-    frame = accounts.frame
-    harm = account_harm(frame["harmful"].to_numpy(dtype=np.int64), frame["judged"].to_numpy(dtype=np.int64))
-    kind = frame["harm_kind"].to_numpy(dtype=np.int64)
+    kind = accounts.frame["harm_kind"].to_numpy(dtype=np.int64)
     harmful, clean = harm.posterior > HARMFUL, harm.bits < 0
     known = max(int(harmful.sum() + clean.sum()), 1)
     of_kind = np.bincount(kind[harmful & (kind >= 0)]) / known
@@ -209,17 +204,7 @@ def _misuse(accounts: AccountTable, first: IntArray, second: IntArray) -> list[C
 
 def behaviour(accounts: AccountTable) -> list[Column]:
     """Sign-up and features as ranks: what pairs of accounts can be near in, though they share nothing."""
-    return [ranked(accounts.created), *(column for _, column in _features(accounts))]
-
-
-def _features(accounts: AccountTable) -> list[tuple[str, Column]]:
-    """The first features that are not the same for all."""
-    values = ((name, accounts.frame[name].to_numpy(dtype=np.float64)) for name in accounts.features[:FEATURES])
-    return [
-        (name, ranked(one))
-        for name, one in values
-        if np.nanmax(one, initial=-np.inf) > np.nanmin(one, initial=np.inf)
-    ]
+    return [ranked(accounts.created), *accounts.feature_ranks.values()]
 
 
 def _band(gap: FloatArray, edges: FloatArray) -> npt.NDArray[np.int8]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import duckdb
 import numpy as np
 import pandas as pd
 
 from ringwatch.graphs.abuse import Harm, account_harm
-from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray, collect_accounts
+from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
 from ringwatch.graphs.clusters import Found, describe_clusters
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
@@ -86,6 +87,12 @@ class Gathered:
     relations: list[Relation]
     content: Content
 
+    @cached_property
+    def harm(self) -> Harm:
+        """What its own events say of each account."""
+        frame = self.accounts.frame
+        return account_harm(frame["harmful"].to_numpy(dtype=np.int64), frame["judged"].to_numpy(dtype=np.int64))
+
     @property
     def groups(self) -> list[str]:
         """The groups of layers that there is anything of; contrasts of accounts' own columns are not among them."""
@@ -121,7 +128,8 @@ def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collectio
     with watch.stage("pairs"):
         first, second = candidate_pairs(shared, relations, len(accounts), seed=seed, columns=behaviour(accounts))
     with watch.stage("bits"):
-        return build_model(accounts, shared, relations, first, second, seed=seed, without=without)
+        harm = gathered.harm if accounts.harm_known else None
+        return build_model(accounts, shared, relations, first, second, seed=seed, harm=harm, without=without)
 
 
 def detect(
@@ -160,7 +168,7 @@ def detect(
         community = find_communities(len(accounts), model.first[stand], model.second[stand], bits[stand], seed=seed)
     with watch.stage("clusters"):
         verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
-        harm = with_verdicts(account_harm(*_counts(accounts)), verdicts)
+        harm = with_verdicts(gathered.harm, verdicts)
         evident = harm if accounts.harm_known or len(verdicts.account) else None
         found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, history)
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
@@ -200,10 +208,6 @@ def detect(
         used,
         changes,
     )
-
-
-def _counts(accounts: AccountTable) -> tuple[IntArray, IntArray]:
-    return accounts.frame["harmful"].to_numpy(dtype=np.int64), accounts.frame["judged"].to_numpy(dtype=np.int64)
 
 
 def account_scores(

@@ -264,5 +264,5 @@ def _common(
         mine = mine + np.arange(len(mine))
         wanted = (high[pair] << _BITS) | (keys[mine] & (CODES - 1))
         its = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        hit = keys[its] == wanted
-        yield pair[hit], mine[hit], its[hit]
+        found = keys[its] == wanted
+        yield pair[found], mine[found], its[found]

@@ -159,26 +159,31 @@ def collect_incidences(con: duckdb.DuckDBPyConnection, declared: tuple[str, ...]
         if entity_type not in ENTITY_LAYERS:
             rows = query_columns(con, _links_sql(entity_type) + " ORDER BY 1, 2")
             found.append(incidence_from(declared_layer(entity_type), rows, floors.get(entity_type)))
-    for spec, entity_type, wider in (
-        (NETWORK, "ip", _code("parent")),
-        (EMAIL_FAMILY, "email", "family"),
-    ):
-        rows = query_columns(
-            con,
-            f"""SELECT i, wider AS entity, sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last
-                FROM ({_entity_sql(entity_type)}) JOIN (
-                    SELECT entity, {wider} AS wider FROM tokens WHERE entity_type = '{entity_type}'
-                ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2""",
-        )
-        found.append(incidence_from(spec, rows))
+    found.append(wider_incidence(con, NETWORK, "ip", code_of("parent")))
+    found.append(wider_incidence(con, EMAIL_FAMILY, "email", "family"))
     rows = query_columns(
         con,
-        f"""SELECT i, {_code("org_id")} AS entity, 1 AS n,
+        f"""SELECT i, {code_of("org_id")} AS entity, 1 AS n,
                   epoch_us(created_at) AS first, epoch_us(created_at) AS last
            FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1, 2""",
     )
     found.append(incidence_from(ORGANIZATION, rows))
     return [incidence for incidence in found if len(incidence.account)]
+
+
+def wider_incidence(con: duckdb.DuckDBPyConnection, spec: LayerSpec, entity_type: str, wider: str) -> Incidence:
+    """Who has what in a layer whose entities hold those of `entity_type`: networks hold addresses, domains mailboxes.
+
+    `wider` is an SQL expression over `tokens` for the code of what holds an entity, null for none. Needs `ix`, `ev`.
+    """
+    rows = query_columns(
+        con,
+        f"""SELECT i, wider AS entity, sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last
+            FROM ({_entity_sql(entity_type)}) JOIN (
+                SELECT entity, {wider} AS wider FROM tokens WHERE entity_type = '{entity_type}'
+            ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2""",
+    )
+    return incidence_from(spec, rows)
 
 
 def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:
@@ -216,7 +221,7 @@ def _common_ends(relation: Relation, account: IntArray, end: IntArray, role: str
     return incidence_from(spec, {"i": account, "entity": end, "n": relation.count, "first": nothing, "last": nothing})
 
 
-def _code(column: str) -> str:
+def code_of(column: str) -> str:
     """A 63-bit code of a text, null where the text is."""
     return f"CASE WHEN {column} IS NOT NULL THEN (hash({column}) % 9223372036854775807)::BIGINT END"
 

@@ -79,7 +79,8 @@ def _em(sample: Model, share: float) -> Model:
             hits = free[pairs].sum() + PSEUDO_PAIRS * start[layer.name]
             chances = free[sample.both[layer.group]].sum() + PSEUDO_PAIRS
             shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
-        contrasts = [_moved(contrast, weight * shares) for contrast in sample.contrasts]
+        sharing = weight * shares
+        contrasts = [_moved(contrast, sharing) for contrast in sample.contrasts]
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
         sample = replace(sample, shared=shared, contrasts=contrasts, prior=prior)
     return sample
@@ -97,7 +98,7 @@ class _Users:
 
     By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (size in octaves, -1 if large).
     By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`), `most` gain.
-    `use` is the entity of each of its users, `ends` by pair the position there of either end.
+    By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
     """
 
     base: FloatArray
@@ -108,6 +109,7 @@ class _Users:
     first: FloatArray
     most: FloatArray
     use: IntArray
+    ties: IntArray
     ends: tuple[IntArray, IntArray]
 
 
@@ -127,8 +129,9 @@ def _users(model: Model, layer: Shared) -> _Users:
     first = np.bincount(entity, probability(base)) / pairs
     n, half = model.accounts, len(entity)
     keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])
-    use, dense = np.unique(keys, return_inverse=True)
-    return _Users(base, entity, band[entity], pairs, looked, first, most, use // n, (dense[:half], dense[half:]))
+    use, dense, ties = np.unique(keys, return_inverse=True, return_counts=True)
+    ends = dense[:half], dense[half:]
+    return _Users(base, entity, band[entity], pairs, looked, first, most, use // n, ties, ends)
 
 
 def _judge_entities(model: Model) -> Model:
@@ -166,10 +169,8 @@ def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
     pure = (np.bincount(users.entity, posterior) + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
     # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
     a, b = users.ends
-    seen, pairs = (
-        np.bincount(a, one, len(users.use)) + np.bincount(b, one, len(users.use)) for one in (posterior, None)
-    )
-    own = (seen + USER_PAIRS * pure[users.use]) / (pairs + USER_PAIRS)
+    seen = np.bincount(a, posterior, len(users.use)) + np.bincount(b, posterior, len(users.use))
+    own = (seen + USER_PAIRS * pure[users.use]) / (users.ties + USER_PAIRS)
     pair = np.minimum(np.minimum(own[a], own[b]), pure[users.entity])
     gain = _logit(pair) - _logit(users.first)[users.entity]
     return np.asarray(np.clip(gain, GAIN_RANGE[0], users.most[users.entity]))

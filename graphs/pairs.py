@@ -10,12 +10,11 @@ pairs grows with the number of incidences, never with the square of a hub.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
-from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.accounts import Column, IntArray
 from ringwatch.graphs.layers import Incidence, Relation
 
 ALL_PAIRS = 48
@@ -30,28 +29,6 @@ NEAR = 1.0
 
 NEIGHBOURS = 64
 """How far down the order of one column those near in another are looked for."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """What every account has one of, as its place in the order of all: `rank` in [0, 1] (the middle of equal values;
-    NaN where unknown) and `tie`, the share of accounts that have the same value."""
-
-    rank: FloatArray
-    tie: FloatArray
-
-    def gap(self, a: IntArray, b: IntArray) -> FloatArray:
-        """The share of accounts between a and b, of equal ones that have the value; NaN where a side is unknown."""
-        apart = np.abs(self.rank[a] - self.rank[b])
-        return np.asarray(np.where(apart == 0, self.tie[a], apart))
-
-
-def ranked(values: FloatArray) -> Column:
-    """Values as their places in the order of those known."""
-    known = np.sort(values[~np.isnan(values)])
-    left, right = np.searchsorted(known, values, side="left"), np.searchsorted(known, values, side="right")
-    total = max(len(known), 1)
-    return Column(np.where(np.isnan(values), np.nan, (left + right) / 2 / total), (right - left) / total)
 
 
 def candidate_pairs(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ringwatch.graphs.accounts import AccountTable
-from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, query_columns
+from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, code_of, query_columns
 
 EXEMPLARS = 40
 """Entities that are listed of one cluster, those that most of its members have first."""
@@ -16,6 +16,10 @@ _ROWS = ("cluster", "account", "layer", "entity", "count", "first_seen", "last_s
 
 INFERRED = {"prompt_family": "p", "tool_chain": "t"}
 """Layers whose entities a run makes itself, and the letter that their ids begin with."""
+
+
+_HOLDERS = {"network": "ip", "email_domain": "email"}
+"""Layers of what holds entities, by the type of these: named by the `parent` of their tokens."""
 
 
 def family_ids(layer: str, code: np.ndarray) -> np.ndarray:
@@ -108,18 +112,15 @@ def _tokens(
     wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
     con.register("wanted_codes", wanted)
     try:
-        if name == "network":
-            sql = """SELECT place, min(parent) AS token FROM wanted_codes
-                     JOIN (SELECT DISTINCT parent FROM tokens WHERE entity_type = 'ip' AND parent IS NOT NULL)
-                     ON code = (hash(parent) % 9223372036854775807)::BIGINT GROUP BY place"""
-        elif name == "email_domain":
-            sql = """SELECT place, min(parent) AS token FROM wanted_codes
-                     JOIN (SELECT DISTINCT parent FROM tokens WHERE entity_type = 'email' AND parent IS NOT NULL)
-                     ON code = (hash(parent) % 9223372036854775807)::BIGINT GROUP BY place"""
+        if name in _HOLDERS:
+            sql = f"""SELECT place, min(parent) AS token FROM wanted_codes JOIN (
+                          SELECT DISTINCT parent FROM tokens
+                          WHERE entity_type = '{_HOLDERS[name]}' AND parent IS NOT NULL
+                      ) ON code = {code_of("parent")} GROUP BY place"""
         elif name == "organization":
-            sql = """SELECT place, min(org_id) AS token FROM wanted_codes
-                     JOIN (SELECT DISTINCT org_id FROM accounts WHERE org_id IS NOT NULL)
-                     ON code = (hash(org_id) % 9223372036854775807)::BIGINT GROUP BY place"""
+            sql = f"""SELECT place, min(org_id) AS token FROM wanted_codes
+                      JOIN (SELECT DISTINCT org_id FROM accounts WHERE org_id IS NOT NULL)
+                      ON code = {code_of("org_id")} GROUP BY place"""
         else:
             sql = f"""SELECT place, min(token) AS token FROM wanted_codes JOIN tokens ON entity = code
                       WHERE entity_type = '{name}' GROUP BY place"""

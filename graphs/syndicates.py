@@ -23,9 +23,9 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
-from ringwatch.graphs.clusters import HOST_LAYER, LEAST_HOSTED
+from ringwatch.graphs.clusters import HOST_LAYER, LEAST_HOSTED, mean_hosted
 from ringwatch.graphs.labels import Verdicts
-from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, incidence_from, query_columns
+from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, code_of, wider_incidence
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.naming import SYNDICATE, History, name_groups
 from ringwatch.graphs.reasons import MIN_BITS
@@ -107,20 +107,8 @@ def unit_of(ids: pd.Series | np.ndarray, accounts: AccountTable, groups: pd.Data
 
 def with_domains(con: duckdb.DuckDBPyConnection, shared: Sequence[Incidence]) -> list[Incidence]:
     """The layers of accounts, and their mail domains but for those that give mailboxes to throw away. Needs `ix`."""
-    rows = query_columns(
-        con,
-        """SELECT i, (hash(domain) % 9223372036854775807)::BIGINT AS entity, 1 AS n, NULL::DOUBLE AS first,
-                  NULL::DOUBLE AS last
-           FROM (SELECT DISTINCT i, parent AS domain FROM (
-                     SELECT account_id, email AS entity FROM accounts WHERE email IS NOT NULL
-                     UNION SELECT account_id, entity FROM links WHERE entity_type = 'email')
-                 JOIN ix USING (account_id) JOIN (
-                     SELECT entity, parent FROM tokens
-                     WHERE entity_type = 'email' AND parent IS NOT NULL AND NOT coalesce(disposable, false)
-                 ) USING (entity)) ORDER BY 1, 2""",
-    )
-    others = [one for one in shared if one.spec.name != OWN_DOMAIN.name]
-    return [*others, incidence_from(OWN_DOMAIN, rows)]
+    kept = f"CASE WHEN NOT coalesce(disposable, false) THEN {code_of('parent')} END"
+    return [*shared, wider_incidence(con, OWN_DOMAIN, "email", kept)]
 
 
 def find_syndicates(
@@ -146,7 +134,9 @@ def find_syndicates(
     group, count, alone = _groups(standing, customers, len(clusters))
     tied = group[standing["first"].to_numpy(dtype=np.int64)]
     parts = _parts(accounts, clusters, unit, group, standing, alone, customers)
-    parts["hosted"] = _hosted(accounts, verdicts, unit, len(clusters))[parts["place"]]
+    # Who goes in and out at an institution's address at all is its own: here people count, not their events.
+    at_all = accounts.frame["hosted"].to_numpy(dtype=np.float64) > 0
+    parts["hosted"] = mean_hosted(at_all.astype(np.float64), verdicts, unit, len(clusters))[parts["place"]]
     for name in ("score", "abuse"):
         parts[f"least_{name}"] = np.minimum(parts[name], _authorised(parts["hosted"].to_numpy()))
     ids = _names(accounts, unit, group, count, history)
@@ -282,18 +272,6 @@ def _parts(
     return table[group >= 0].sort_values("group", kind="stable").reset_index(drop=True)
 
 
-def _hosted(accounts: AccountTable, verdicts: Verdicts, unit: IntArray, units: int) -> FloatArray:
-    """The share of the members of each cluster that go in and out at a known institution's address; 0 where somebody
-    has judged a member abusive."""
-    inside = unit >= 0
-    at_all = accounts.frame["hosted"].to_numpy(dtype=np.float64)[inside] > 0
-    size = np.bincount(unit[inside], minlength=units)
-    share = np.bincount(unit[inside], at_all, minlength=units) / np.maximum(size, 1)
-    judged = unit[verdicts.account[verdicts.bits > 0]]
-    share[judged[judged >= 0]] = 0.0
-    return np.asarray(share)
-
-
 def _authorised(hosted: FloatArray) -> FloatArray:
     """What abuse is bounded by: where most members are an institution's, the cluster is that institution."""
     return unauthorised(np.where(hosted > 0.5, 1.0, hosted))
@@ -324,9 +302,8 @@ def _outsiders(
     held = held[(held["kind"] == SHARED) & held["layer"].isin(IDENTITY)]
     columns = ["group", "layer", "entity"]
     wanted = pd.concat([of.loc[of["group"] >= 0, columns], held[columns]]).drop_duplicates()
-    found = [
-        pd.DataFrame({"group": np.zeros(0, np.int64), "account": np.zeros(0, np.int64), "entity": -1, "layer": ""})
-    ]
+    none = {name: np.zeros(0, np.int64) for name in ("group", "account", "place")}
+    found = [pd.DataFrame({**none, "entity": -1, "layer": ""})]
     for place, name in enumerate(IDENTITY):
         for layer in layers:
             if layer.spec.name == name:
@@ -334,9 +311,8 @@ def _outsiders(
                 holders = pd.DataFrame({"account": layer.account[loner], "entity": layer.entity[loner]})
                 rows = wanted[wanted["layer"] == name].astype({"group": np.int64, "entity": np.int64})
                 found.append(rows.merge(holders, on="entity").assign(place=place))
-    table = pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True).assign()
-    if "place" in table:
-        table = table.sort_values(["group", "account", "place", "entity"], kind="stable")
+    table = pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True)
+    table = table.sort_values(["group", "account", "place", "entity"], kind="stable")
     return table.drop_duplicates(["group", "account"]).reset_index(drop=True)
 
 

@@ -190,7 +190,7 @@ class _Lifted:
         others = self.visitors[self.entity] - 1
         # What several members of a unit have is its own place; what one has may be where that one is a guest.
         own = self.held > 1
-        rates = [_Rates.of(others[which], self.unit[which], len(self.touches)) for which in (own | True, own)]
+        rates = [_Rates.of(others[which], self.unit[which], len(self.touches)) for which in (slice(None), own)]
         clusters = np.bincount(self.entity, minlength=len(self.visitors))[self.entity]
         some = np.flatnonzero((clusters >= 2) & (clusters <= MOST_CLUSTERS))
         parts = []
