@@ -26,8 +26,11 @@ REACH = 16
 PLACES = 16_000_000
 """How many places in lists there are at most; with more elements than that each set brings its rarest."""
 
-LOOKS = 100_000_000
-"""How many meetings there are at most; with more than that neighbours in lists reach less far."""
+LOOKS = 50
+"""How many meetings there are for each set at most; with more than that neighbours in lists reach less far."""
+
+FEWEST_LOOKS, MOST_LOOKS = 20_000_000, 100_000_000
+"""So many meetings there may be however few the sets are, and no more however many."""
 
 CANDIDATES = 8_000_000
 """How many pairs are looked at, at most; with more than that a pair has to meet more often."""
@@ -77,7 +80,7 @@ def shared(sets: Sets, first: IntArray, second: IntArray) -> Iterator[tuple[slic
 
 def meeting_pairs(sets: Sets) -> tuple[IntArray, IntArray]:
     """Pairs of sets (first < second, sorted) that meet often enough in the lists of their rarer shared elements."""
-    met = _meetings(_lists(sets))
+    met = _meetings(_lists(sets), min(max(LOOKS * len(sets), FEWEST_LOOKS), MOST_LOOKS))
     met.sort()
     asked = MEETINGS
     found = _often(met, asked)
@@ -103,14 +106,15 @@ def _changes(keys: npt.NDArray[Any]) -> BoolArray:
     return new
 
 
-def _meetings(lists: Keys) -> Keys:
-    """(first << 32 | second) of neighbours in lists, once for each list they meet in."""
+def _meetings(lists: Keys, looks: int) -> Keys:
+    """(first << 32 | second) of neighbours in lists, once for each list they meet in; at most so many unless even
+    next neighbours are more."""
     value = (lists >> _HALF).astype(np.uint32)
     sizes = np.diff(np.append(np.flatnonzero(_changes(value)), len(value)))
     reach, total = 0, 0
     while reach < REACH:
         more = int(np.maximum(sizes - reach - 1, 0).sum())
-        if not more or (reach and total + more > LOOKS):
+        if not more or (reach and total + more > looks):
             break
         reach, total = reach + 1, total + more
     met = np.empty(total, dtype=np.uint64)
