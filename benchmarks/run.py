@@ -1,6 +1,7 @@
 """`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
 
-usage: run.py [floor] [hop] [easy] [medium] [hard] [rare] [neo4j] [crash] [crash-neo4j] [--seeds N] [--kills N]
+usage: run.py [floor] [hop] [easy] [medium] [hard] [rare] [paraphrase] [neo4j] [crash] [crash-neo4j]
+              [--seeds N] [--kills N]
 Exit status 1 when a figure misses what it is held to.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import crash
 import floor
+import paraphrase
 import quality
 import rates
 from figures import Figure, table
@@ -51,6 +53,7 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "medium": lambda: quality.worlds(OUT, "medium", seeds=seeds),
         "hard": lambda: quality.worlds(OUT, "hard", seeds=seeds),
         "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
+        "paraphrase": paraphrase.run,
         "neo4j": lambda: _with_server(_neo4j),
         "crash": lambda: crash.run(OUT, "embedded", kills=kills),
         "crash-neo4j": lambda: _with_server(
@@ -95,7 +98,7 @@ def _write(sections: dict[str, str], order: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs benchmarks and writes docs/results.md.")
     parser.add_argument(
-        "names", nargs="*", help="floor, hop, easy, medium, hard, rare, neo4j, crash, crash-neo4j; all"
+        "names", nargs="*", help="floor, hop, easy, medium, hard, rare, paraphrase, neo4j, crash, crash-neo4j; all"
     )
     parser.add_argument("--seeds", type=int, default=5, help="worlds of each preset")
     parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")

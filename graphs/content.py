@@ -54,7 +54,7 @@ def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
            WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).df()
     known = table.column("prompt").to_numpy()
-    return _families(PROMPT_FAMILY, known, _texts(table.column("sketch"), table.column("bag")), uses)
+    return _families(PROMPT_FAMILY, known, texts_from(table.column("sketch"), table.column("bag")), uses)
 
 
 def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
@@ -72,7 +72,7 @@ def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:
     known, at = np.unique(signed.ids, return_index=True)
     uses = sessions.select(["i", "n", "first", "last"]).to_pandas().assign(entity=signed.ids)
     chosen = pa.array(at)
-    found = _families(TOOL_CHAIN, known, _texts(signed.sketches.take(chosen), signed.bags.take(chosen)), uses)
+    found = _families(TOOL_CHAIN, known, texts_from(signed.sketches.take(chosen), signed.bags.take(chosen)), uses)
     tools = sessions.column("tools").take(pa.array(at[np.searchsorted(known, found.incidence.code)]))
     return replace(found, names=[" > ".join(chain[:8]) for chain in tools.to_pylist()])
 
@@ -88,7 +88,7 @@ def tool_targets(con: duckdb.DuckDBPyConnection) -> Incidence:
     return incidence_from(TOOL_TARGET, rows)
 
 
-def _texts(sketches: Any, bags: Any) -> Texts:
+def texts_from(sketches: Any, bags: Any) -> Texts:
     """Texts from Arrow columns (list<uint32>, list<uint16>)."""
     return Texts(_sets(sketches, np.uint32), _sets(bags, np.uint16))
 
