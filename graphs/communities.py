@@ -1,12 +1,13 @@
 """Communities of the edges that stand: Leiden, component by component, connected and the same for the same seed.
 
 Traag, Waltman and van Eck, "From Louvain to Leiden: guaranteeing well-connected communities", Scientific Reports
-2019. The quality function is the constant Potts model (Traag, Van Dooren and Nesterov, Phys. Rev. E 2011): with bits
-as weights it is the log-likelihood of a partition in which every pair of members without evidence costs
-`resolution` bits; unlike modularity it has no resolution limit. What is found so is looked at once more by its own
-measure: where members have ten bits for each other, one who hangs on by a single bit does not belong, while in a
-chain that is how members are tied. So the second resolution asks of a member about the bits in all that two members
-have for each other on average.
+2019. A pair weighs -log2(1 - p), what is said against its being no tie: the bits of a sure one, little of a doubtful
+one, and many doubtful ones add up as in a noisy or. The quality function is the constant Potts model (Traag, Van
+Dooren and Nesterov, Phys. Rev. E 2011), in which every pair of members without evidence costs `resolution` bits;
+unlike modularity it has no resolution limit. What is found so is looked at once more by its own measure: where
+members have ten bits for each other, one who hangs on by a single bit does not belong, while in a chain that is how
+members are tied. So the second resolution asks of a member about the bits in all that two members have for each other
+on average; and communities that are tied to each other as their members are, as parts of a chain, are joined last.
 """
 
 from __future__ import annotations
@@ -19,32 +20,42 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
 
-RESOLUTION = 0.005
+RESOLUTION = 0.1
 LOOSE = 0.6
 """The bits that tie a member to the rest of its community, as a multiple of the mean bits of a pair of members. Under
 2, a chain of equal links stays whole, however long."""
+
+SURE = 4.0
+"""Least bits of a pair that can join two communities again."""
+
+JOINED = 0.25
+"""Least weight of what joins two communities, as a share of what ties a member of either to the rest of its own."""
 
 ITERATIONS = 10
 
 
 def find_communities(
-    n: int, first: IntArray, second: IntArray, weight: FloatArray, *, seed: int, resolution: float = RESOLUTION
+    n: int, first: IntArray, second: IntArray, bits: FloatArray, *, seed: int, resolution: float = RESOLUTION
 ) -> IntArray:
     """The community of each of n nodes, numbered from 0 in the order of their least member; -1 for a node alone.
 
-    Every community is connected: Leiden promises it, and what it might break is split here.
+    `bits` are the log2 odds of the pairs to be one operator's. Every community is connected: Leiden promises it, and
+    what it might break is split here.
     """
     out = np.full(n, -1, dtype=np.int64)
     if len(first) == 0:
         return out
     nodes, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
     a, b = ends[: len(first)], ends[len(first) :]
+    weight = np.logaddexp2(0.0, bits)
     label = _connected(len(nodes), a, b)
     label = _split(label, a, b, weight, seed, np.full(len(nodes), resolution))
     size = np.bincount(label).astype(np.float64)
     inside = label[a] == label[b]
     mean = np.bincount(label[a[inside]], weight[inside], minlength=len(size)) / np.maximum(size * (size - 1) / 2, 1)
     label = _split(label, a, b, weight, seed, LOOSE * mean / np.maximum(size, 1))
+    sure = bits >= SURE
+    label = _join(label, a[sure], b[sure], weight[sure])
     members = np.bincount(label)
     out[nodes] = np.where(members[label] > 1, label, -1)
     kept = np.flatnonzero(out >= 0)
@@ -53,6 +64,34 @@ def find_communities(
         rank = np.argsort(np.argsort(at))
         out[kept] = rank[dense]
     return out
+
+
+def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntArray:
+    """Joins communities that are tied to each other as their members are: those first that are each other's nearest.
+
+    A long chain is cut by any resolution, since most pairs of its members have nothing in common; but what ties its
+    parts is what ties its members. Two dense communities with one sure pair between them are not joined.
+    """
+    while True:
+        count = int(label.max()) + 1
+        one, other = np.minimum(label[a], label[b]), np.maximum(label[a], label[b])
+        across = one != other
+        within = 2 * np.bincount(one[~across], weight[~across], minlength=count) / np.bincount(label)
+        key, place = np.unique(one[across] * count + other[across], return_inverse=True)
+        one, other, tie = key // count, key % count, np.bincount(place, weight[across], minlength=len(key))
+        share = tie / np.maximum(np.maximum(within[one], within[other]), tie)
+        near = np.flatnonzero(share >= JOINED)
+        ends, twice = np.concatenate([one[near], other[near]]), np.tile(near, 2)
+        order = np.lexsort((twice, -share[twice], ends))
+        nearest = np.full(count, -1)
+        # Of repeated places the last written stands: written backwards, the nearest.
+        nearest[ends[order][::-1]] = twice[order][::-1]
+        mutual = near[(nearest[one[near]] == near) & (nearest[other[near]] == near)]
+        if len(mutual) == 0:
+            return label
+        into = np.arange(count)
+        into[other[mutual]] = one[mutual]
+        label = np.unique(into[label], return_inverse=True)[1]
 
 
 def _connected(n: int, a: IntArray, b: IntArray) -> IntArray:

@@ -43,6 +43,9 @@ from ringwatch.metrics import Stopwatch
 STAND = 0.0
 """An edge stands when prior and evidence together exceed this: one operator is likelier than not."""
 
+TIE = -2.0
+"""Pairs of more bits than this tie: one alone is doubtful, but several of them to the same accounts are not."""
+
 ALONE = 0.3
 """How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
 
@@ -163,14 +166,14 @@ def detect(
     accounts = gathered.accounts
     model = weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
-    stand = np.flatnonzero(bits > STAND)
+    tied = np.flatnonzero(bits > TIE)
     with watch.stage("communities"):
-        community = find_communities(len(accounts), model.first[stand], model.second[stand], bits[stand], seed=seed)
+        community = find_communities(len(accounts), model.first[tied], model.second[tied], bits[tied], seed=seed)
     with watch.stage("clusters"):
         verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
         harm = with_verdicts(gathered.harm, verdicts)
         evident = harm if accounts.harm_known or len(verdicts.account) else None
-        found = describe_clusters(accounts, model, bits, stand, community, evident, verdicts, history)
+        found = describe_clusters(accounts, model, bits, tied, community, evident, verdicts, history)
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
@@ -194,7 +197,7 @@ def detect(
         changes = store_changes(con, record, accounts, found, scores, model, gathered.content, syndicates)
     return Detection(
         len(accounts),
-        len(stand),
+        int((bits > STAND).sum()),
         found.clusters,
         members,
         found.edges,
