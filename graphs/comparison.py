@@ -31,6 +31,7 @@ MISUSE_WORDS = [
     "neither does harm", "one does harm, the other none", "both do harm, of different categories",
     "both do harm, of one category",
 ]  # fmt: skip
+PRESENCE_WORDS = ["on neither side", "on one side only", "on both sides"]
 HARMFUL = 0.5
 """Least probability of the harmful kind at which an account counts as doing harm."""
 
@@ -53,7 +54,7 @@ def build_model(
     """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior.
 
     `harm` is what their own events say of all accounts; without it no two are compared by what they are used for.
-    `without` names groups of contrasts (`signup`, `features`, `misuse`) to leave out.
+    `without` names groups of contrasts (`signup`, `features`, `misuse`, `presence`) to leave out.
     """
     n = len(accounts)
     shared = [_share(incidence, first, second, n) for incidence in incidences]
@@ -63,23 +64,34 @@ def build_model(
         contrasts += _misuse(accounts, harm, first, second)
     contrasts = [contrast for contrast in contrasts if contrast.group not in without]
     prior = float(np.log2(MATES[1] / max(n, 2)))
-    return learn(Model(n, first, second, shared, contrasts, _chances(incidences, relations, first, second, n), prior))
+    has = _holders(incidences, relations, n)
+    both = {group: some[first] & some[second] for group, some in has.items()}
+    presence = {} if "presence" in without else _presence(has, first, second)
+    return learn(Model(n, first, second, shared, contrasts, both, prior, presence))
 
 
-def _chances(
-    incidences: list[Incidence], relations: list[Relation], first: IntArray, second: IntArray, n: int
-) -> dict[str, BoolArray]:
-    both: dict[str, BoolArray] = {}
+def _holders(incidences: list[Incidence], relations: list[Relation], n: int) -> dict[str, BoolArray]:
+    """Which accounts have anything, by group of layers."""
+    groups = {one.spec.group for one in incidences} | {one.spec.group for one in relations}
+    has = {group: np.zeros(n, dtype=np.bool_) for group in sorted(groups)}
     for incidence in incidences:
-        has = incidence.holders(n)
-        mask = has[first] & has[second]
-        group = incidence.spec.group
-        both[group] = both[group] | mask if group in both else mask
+        has[incidence.spec.group][incidence.account] = True
     for relation in relations:
-        has = np.zeros(n, dtype=np.bool_)
-        has[relation.src] = has[relation.dst] = True
-        both.setdefault(relation.spec.group, has[first] & has[second])
-    return both
+        has[relation.spec.group][relation.src] = has[relation.spec.group][relation.dst] = True
+    return has
+
+
+def _presence(has: dict[str, BoolArray], first: IntArray, second: IntArray) -> dict[str, Contrast]:
+    """By group how many ends of a pair have anything there; none for a group that all accounts have, or none has."""
+    found = {}
+    for group, some in has.items():
+        share = float(some.mean())
+        if 0 < share < 1:
+            u = np.array([(1 - share) ** 2, 2 * share * (1 - share), share**2])
+            band = some[first].astype(np.int8) + some[second]
+            text = f"Traces of {group.replace('_', ' ')} mostly"
+            found[group] = Contrast(f"{group}_presence", group, text, band, u, u.copy(), PRESENCE_WORDS)
+    return found
 
 
 def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> Shared:

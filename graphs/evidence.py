@@ -4,14 +4,16 @@ The Fellegi–Sunter model (Fellegi and Sunter, "A theory for record linkage", J
 shared entity u is its own frequency (term-frequency adjustment, as Splink has it), moved by what its users have in
 common besides (`graphs.learning`); what saturates counts once: layers of one group give their strongest, and each
 doubling of the entities shared within a layer adds half a bit. For contrasts (how far apart two sign-ups are, how
-alike two volumes) u comes from random pairs. Nothing in common where both had the chance speaks against, but not
-without bound: some operators hide a channel, and who hides one hides others.
+alike two volumes) u comes from random pairs. Nothing in common where both had the chance speaks against, and so does
+it where only one of them has anything of the sort at all. Where neither has, or both have, they have that habit in
+common, of several the strongest: accounts that do little lack everything. None of that goes without bound: some
+operators hide a channel, and who hides one hides others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +93,9 @@ class Reason:
 class Model:
     """Everything known about the candidate pairs of n accounts.
 
-    `both` says by group of layers which pairs had the chance to share: both ends have something there. `bits()` adds
-    everything up; `explain()` takes it apart by layer, and its parts add up to `bits()` again.
+    `both` says by group of layers which pairs had the chance to share: both ends have something there. `presence` has
+    by group how many ends have (0 to 2), which counts where they share nothing there. `bits()` adds everything up;
+    `explain()` takes it apart by layer, and its parts add up to `bits()` again.
     """
 
     accounts: int
@@ -102,6 +105,7 @@ class Model:
     contrasts: list[Contrast]
     both: dict[str, BoolArray]
     prior: float
+    presence: dict[str, Contrast] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -125,21 +129,26 @@ class Model:
     def bits(self) -> FloatArray:
         """Prior and evidence of each pair, log2 odds; float64[pairs]."""
         total = np.full(len(self), self.prior)
-        absent = np.zeros(len(self))
+        absent, alike = np.zeros(len(self)), np.zeros(len(self))
         for group in self.groups:
             best = self.group_bits(group)
             total += np.maximum(best, 0.0)
             absent += np.where((best < 0) & self.both[group], self.absent_bits(group), 0.0)
+            if group in self.presence:
+                habit = np.where(best < 0, self.presence[group].bits, 0.0)
+                absent += np.minimum(habit, 0.0)
+                alike = np.maximum(alike, habit)
         for contrast in self.contrasts:
             total += contrast.bits
-        return total + bounded(absent)
+        return total + bounded(absent + alike)
 
     def explain(self, pairs: IntArray) -> Iterable[Reason]:
         """The reasons of these pairs (positions in the model), layer by layer."""
         where = np.full(len(self), -1, dtype=np.int64)
         where[pairs] = np.arange(len(pairs))
         missing: dict[str, IntArray] = {}
-        against = np.zeros(len(pairs))
+        presence: dict[str, FloatArray] = {}
+        against, alike = np.zeros(len(pairs)), np.zeros(len(pairs))
         for group in self.groups:
             best = np.full(len(pairs), -1.0)
             parts = []
@@ -157,9 +166,20 @@ class Model:
                 yield Reason(layer.name, layer.text, "shared", at[top], bits[top], entity[top])
             missing[group] = np.flatnonzero((best < 0) & self.both[group][pairs])
             against[missing[group]] += self.absent_bits(group)
-        scale = np.divide(bounded(against), against, out=np.zeros_like(against), where=against < 0)
+            if group in self.presence:
+                presence[group] = np.where(best < 0, self.presence[group].bits[pairs], 0.0)
+                against += np.minimum(presence[group], 0.0)
+                alike = np.maximum(alike, presence[group])
+        against += alike
+        scale = np.divide(bounded(against), against, out=np.zeros_like(against), where=against != 0)
         for group, at in missing.items():
             yield Reason(group, group, "absent", at, self.absent_bits(group) * scale[at], np.full(len(at), -1))
+        for group, bits in presence.items():
+            # Of several in common the strongest counts, here the first of those.
+            at = np.flatnonzero((bits < 0) | ((bits > 0) & (bits == alike)))
+            alike[at] = np.where(bits[at] > 0, np.inf, alike[at])
+            habit = self.presence[group]
+            yield Reason(habit.name, habit.text, "contrast", at, bits[at] * scale[at], np.full(len(at), -1))
         for contrast in self.contrasts:
             known = np.flatnonzero(contrast.band[pairs] >= 0)
             bits = contrast.bits[pairs[known]]
@@ -167,5 +187,5 @@ class Model:
 
 
 def bounded(absent: FloatArray) -> FloatArray:
-    """Summed bits of all that is absent, where a share of `HIDING` of operators would show none of it anyway."""
+    """Summed bits of all that is not shared, where a share of `HIDING` of operators would show none of it anyway."""
     return np.asarray(np.log2(HIDING + (1 - HIDING) * np.exp2(absent)))

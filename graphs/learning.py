@@ -52,6 +52,7 @@ def learn(model: Model) -> Model:
         model,
         shared=[replace(layer, m=new.m) for layer, new in zip(model.shared, sample.shared, strict=True)],
         contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
+        presence={group: replace(old, m=sample.presence[group].m) for group, old in model.presence.items()},
         prior=sample.prior,
     )
     return _judge_entities(learnt)
@@ -81,8 +82,13 @@ def _em(sample: Model, share: float) -> Model:
             shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
         sharing = weight * shares
         contrasts = [_moved(contrast, sharing) for contrast in sample.contrasts]
+        # What a group has to do with a pair's being a candidate says nothing of who has anything there.
+        presence = {
+            group: _moved(habit, weight * ((groups_hit - hit_by[group] > 0) | ~shares))
+            for group, habit in sample.presence.items()
+        }
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
-        sample = replace(sample, shared=shared, contrasts=contrasts, prior=prior)
+        sample = replace(sample, shared=shared, contrasts=contrasts, presence=presence, prior=prior)
     return sample
 
 
@@ -215,4 +221,5 @@ def _subset(model: Model, chosen: IntArray) -> Model:
         shared=shared,
         contrasts=[replace(contrast, band=contrast.band[chosen]) for contrast in model.contrasts],
         both={group: mask[chosen] for group, mask in model.both.items()},
+        presence={group: replace(habit, band=habit.band[chosen]) for group, habit in model.presence.items()},
     )

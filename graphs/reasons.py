@@ -103,7 +103,7 @@ def _of_layer(model: Model, reason: Reason, inside: IntArray, of_edge: IntArray,
     elif reason.kind == "absent":
         text = _absent_text(reason.name, share, bits)
     else:
-        (contrast,) = (one for one in model.contrasts if one.name == reason.name)
+        (contrast,) = (one for one in [*model.contrasts, *model.presence.values()] if one.name == reason.name)
         text = _contrast_text(contrast, contrast.band[inside[reason.at]], place, bits)
     return pd.DataFrame(
         {

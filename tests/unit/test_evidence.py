@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +94,38 @@ def test_a_layer_is_told_once_where_two_of_a_group_say_the_same() -> None:
 
 def test_what_is_absent_is_bounded() -> None:
     assert bounded(np.array([0.0, -1e3])) == pytest.approx([0.0, np.log2(HIDING)])
+
+
+def test_a_habit_in_common_counts_where_nothing_is_shared_and_only_there() -> None:
+    words = ["on neither side", "on one side only", "on both sides"]
+    u, m = np.array([0.25, 0.5, 0.25]), np.array([0.5, 0.25, 0.25])
+    cards = Contrast("payment_presence", "payment", "payment", np.array([2, 2, 2, 0], dtype=np.int8), u, m, words)
+    plain = _model()
+    model = replace(plain, presence={"payment": cards})
+    # Pair 0 shares a card, so that both have one is said already; to pairs 1 and 2 it says nothing at m = u.
+    assert model.bits()[:3] == pytest.approx(plain.bits()[:3])
+    assert model.bits()[3] == pytest.approx(plain.bits()[3] + np.log2(HIDING + (1 - HIDING) * 2.0))
+    again = replace(model, presence={"payment": cards, "network": replace(cards, name="network_presence", m=u[::-1])})
+    for told in (model, again):
+        bits = np.full(4, told.prior)
+        for reason in told.explain(np.arange(4)):
+            np.add.at(bits, reason.at, reason.bits)
+        assert bits == pytest.approx(told.bits())
+
+
+def test_em_learns_that_one_operators_accounts_have_or_lack_a_thing_together() -> None:
+    rng = np.random.default_rng(5)
+    crowd, rings, size = 2_000, 60, 6
+    n = crowd + rings * size
+    cards = _incidence(CARD, crowd + np.arange(rings * size), np.repeat(np.arange(rings), size))
+    known = np.r_[rng.random(crowd) < 0.5, np.repeat(np.arange(rings) % 2 == 0, size)]
+    devices = _incidence(DEVICE, np.flatnonzero(known), np.arange(int(known.sum())))
+    first, second = candidate_pairs([cards, devices], [], n, seed=1)
+    model = build_model(_accounts(n), [cards, devices], [], first, second, seed=1)
+    neither, one, both = np.log2(model.presence["device"].m / model.presence["device"].u)
+    assert neither > both > 0, "of those who both have devices and share none fewer are taken for one"
+    assert one < -0.5
+    assert not build_model(_accounts(n), [cards, devices], [], first, second, seed=1, without=["presence"]).presence
 
 
 def test_a_crowds_entity_is_worth_nothing_and_never_less() -> None:
