@@ -64,15 +64,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Found:
-    """The clusters of a run as frames, and the abuse of a cluster of which nothing is known (1 without any harm
-    evidence). `evidence` names exemplars by layer and dense entity; the other columns are those of `Detection`."""
+    """The clusters of a run as frames. `evidence` names exemplars by layer and dense entity; the other columns are
+    those of `Detection`."""
 
     clusters: pd.DataFrame
     members: pd.DataFrame
     edges: pd.DataFrame
     evidence: pd.DataFrame
     lineage: pd.DataFrame
-    usual_abuse: float
 
 
 def to_networkx(cluster: Cluster) -> nx.Graph[str]:
@@ -124,7 +123,7 @@ def describe_clusters(
     belongs = np.bincount(cluster[cluster >= 0], membership[cluster >= 0], minlength=count) / np.maximum(size, 1)
     coordination = belongs * (1 - np.exp2(1.0 - size))
     harm_bits = np.zeros(count) if harm is None else cluster_bits(harm, cluster, count)
-    abuse, usual = (np.full(count, np.nan), 1.0) if harm is None else abuse_probability(harm_bits)
+    abuse = np.full(count, np.nan) if harm is None else abuse_probability(harm_bits)[0]
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     abuse = abuse * unauthorised(hosted)
     score = coordination if harm is None else coordination * abuse
@@ -172,7 +171,6 @@ def describe_clusters(
         edges,
         evidence[["cluster_id", "against", "layer", "bits", "text", "entity_layer", "entity", "accounts"]],
         lineage,
-        usual,
     )
 
 

@@ -11,15 +11,23 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ringwatch.graphs.abuse import Harm, account_harm
+from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits, unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
-from ringwatch.graphs.clusters import Found, describe_clusters
+from ringwatch.graphs.clusters import Found, describe_clusters, mean_hosted
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
-from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, collect_verdicts, spread, with_verdicts
+from ringwatch.graphs.labels import (
+    COUPLING,
+    MOST_BITS,
+    NO_VERDICTS,
+    Verdicts,
+    collect_verdicts,
+    spread,
+    with_verdicts,
+)
 from ringwatch.graphs.layers import (
     PURSE_KINDS,
     TREE_KINDS,
@@ -37,6 +45,7 @@ from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve
 from ringwatch.graphs.returns import find_returns
 from ringwatch.graphs.store.base import Changes
 from ringwatch.graphs.syndicates import Syndicates, find_syndicates, unit_of, with_domains
+from ringwatch.graphs.teaching import account_traits, taught
 from ringwatch.graphs.ties import tie_layers, weigh_ties
 from ringwatch.metrics import Stopwatch
 
@@ -178,7 +187,7 @@ def detect(
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
-        scores = account_scores(accounts, model, bits, evident, verdicts, found)
+        scores = account_scores(gathered, model, bits, verdicts, found)
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
         )
@@ -214,39 +223,55 @@ def detect(
 
 
 def account_scores(
-    accounts: AccountTable, model: Model, bits: FloatArray, harm: Harm | None, verdicts: Verdicts, found: Found
+    gathered: Gathered, model: Model, bits: FloatArray, verdicts: Verdicts, found: Found
 ) -> pd.DataFrame:
     """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in the order of their ids.
 
-    With harm evidence the chance of either of two things: being a member of an abusive cluster (cluster score ×
-    membership), or, weighed down by `ALONE`, being of the harmful kind by what is known of the account itself.
-    Without it, the chance of having a mate at all (noisy or over candidate pairs), in a cluster the cluster's score ×
-    membership. What verdicts on this and on tied accounts say is then added to its log odds.
+    First what no verdict has touched. With harm evidence the chance of either of two things: being a member of an
+    abusive cluster (coordination × abuse × membership), or, weighed down by `ALONE`, being of the harmful kind by
+    what is known of the account itself. Without it, the chance of having a mate at all (noisy or over candidate
+    pairs), in a cluster coordination × membership. Labels then teach how far that is to be believed and what else
+    tells (`graphs.teaching`), and what verdicts say of this account, of tied ones and of its cluster is added.
     """
-    n = len(accounts)
+    accounts = gathered.accounts
+    n, count = len(accounts), len(found.clusters)
     ids = accounts.ids
     row = (
         np.searchsorted(ids, found.members["account_id"].to_numpy(dtype=object)) if n else np.zeros(0, dtype=np.int64)
     )
-    inside = np.zeros(n, dtype=np.bool_)
-    inside[row] = True
-    cluster = np.full(n, None, dtype=object)
-    cluster[row] = found.members["cluster_id"].to_numpy(dtype=object)
+    names = pd.Index(found.clusters["cluster_id"])
+    cluster, belongs = np.full(n, -1, dtype=np.int64), np.zeros(n)
+    cluster[row] = names.get_indexer(pd.Index(found.members["cluster_id"]))
+    belongs[row] = found.members["membership"].to_numpy()
+    inside = cluster >= 0
+    harm = gathered.harm
+    abuse = np.ones(count)
+    if accounts.harm_known:
+        abuse = abuse_probability(cluster_bits(harm, cluster, count))[0]
+        abuse *= unauthorised(mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, cluster, count))
     part = np.zeros(n)
-    part[row] = found.members["cluster_score"].to_numpy() * found.members["membership"].to_numpy()
+    part[inside] = (found.clusters["coordination"].to_numpy() * abuse)[cluster[inside]] * belongs[inside]
     mate = _mate(model, bits, n)
-    if harm is None or not accounts.harm_known:
-        score = np.where(inside, part, mate * ALONE * found.usual_abuse)
-    else:
+    if accounts.harm_known:
         own = harm.posterior * (ALONE + (1 - ALONE) * mate * part)
         score = 1 - (1 - part) * (1 - own)
+    else:
+        score = np.where(inside, part, mate * ALONE)
     if len(verdicts.account):
-        kept = np.clip(score, 1e-6, 1 - 1e-6)
-        score = probability(np.log2(kept / (1 - kept)) + spread(model, bits, verdicts))
+        sizes = (
+            np.where(inside, found.clusters["size"].to_numpy(dtype=np.int64)[cluster], 1) if count else cluster + 2
+        )
+        traits = account_traits(accounts, gathered.shared, gathered.relations, sizes)
+        odds = taught(score, traits, verdicts.account, (verdicts.bits > 0).astype(np.float64))
+        said = cluster_bits(with_verdicts(harm, verdicts), cluster, count) - cluster_bits(harm, cluster, count)
+        odds[inside] += COUPLING * np.clip(said, -MOST_BITS, MOST_BITS)[cluster[inside]] * belongs[inside]
+        score = probability(odds + spread(model, bits, verdicts))
+    named = np.full(n, None, dtype=object)
+    named[row] = found.members["cluster_id"].to_numpy(dtype=object)
     return pd.DataFrame(
         {
             "account_id": ids, "score": score.round(9) + 0.0, "calibrated": False,
-            "cluster_id": pd.Series(cluster, dtype="str"),
+            "cluster_id": pd.Series(named, dtype="str"),
         }
     )  # fmt: skip
 

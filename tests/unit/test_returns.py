@@ -43,7 +43,7 @@ class Case:
         members = self.now.rename(columns={"id": "cluster_id"})
         before = Found(
             pd.DataFrame({"cluster_id": names, "status": "?"}), members, members, members,
-            trace(self.now, self.history), 1.0,
+            trace(self.now, self.history),
         )  # fmt: skip
         created = np.array([self.created.get(name, 0) * DAY for name in self.ids], dtype=np.float64)
         accounts = AccountTable(pd.DataFrame({"account_id": self.ids, "created_at": created}), harm_known=False)
