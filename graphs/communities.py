@@ -21,6 +21,9 @@ import scipy.sparse as sp
 from ringwatch.graphs.accounts import FloatArray, IntArray
 
 RESOLUTION = 0.1
+LEAST_BITS = float(np.log2(np.exp2(RESOLUTION) - 1))
+"""Bits of a pair that weighs as much as a pair without evidence costs: pairs of fewer tie nobody."""
+
 LOOSE = 0.6
 """The bits that tie a member to the rest of its community, as a multiple of the mean bits of a pair of members. Under
 2, a chain of equal links stays whole, however long."""
@@ -28,7 +31,7 @@ LOOSE = 0.6
 SURE = 4.0
 """Least bits of a pair that can join two communities again."""
 
-JOINED = 0.25
+JOINED = 1 / 3
 """Least weight of what joins two communities, as a share of what ties a member of either to the rest of its own."""
 
 ITERATIONS = 10

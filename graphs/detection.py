@@ -14,7 +14,7 @@ import pandas as pd
 from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits, unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
 from ringwatch.graphs.clusters import Found, describe_clusters, mean_hosted
-from ringwatch.graphs.communities import find_communities
+from ringwatch.graphs.communities import LEAST_BITS, find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.evidence import Model
@@ -51,9 +51,6 @@ from ringwatch.metrics import Stopwatch
 
 STAND = 0.0
 """An edge stands when prior and evidence together exceed this: one operator is likelier than not."""
-
-TIE = -2.0
-"""Pairs of more bits than this tie: one alone is doubtful, but several of them to the same accounts are not."""
 
 ALONE = 0.3
 """How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
@@ -175,7 +172,7 @@ def detect(
     accounts = gathered.accounts
     model = weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
-    tied = np.flatnonzero(bits > TIE)
+    tied = np.flatnonzero(bits > LEAST_BITS)
     with watch.stage("communities"):
         community = find_communities(len(accounts), model.first[tied], model.second[tied], bits[tied], seed=seed)
     with watch.stage("clusters"):
