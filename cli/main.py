@@ -15,6 +15,7 @@ import typer
 
 from ringwatch.cli import (
     clusters,
+    console,
     demo,
     detect,
     evaluate,
@@ -39,8 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, export, evaluate, replay, evasion, graph, simulate,
-    demo,
+    workspace, ingest, detect, clusters, organizations, query, console, export, evaluate, replay, evasion, graph,
+    simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

@@ -35,6 +35,10 @@ class Shared:
     workspace: Path | None
 
 
+_LONGEST_NAME = 64
+"""Characters of a first cell that are never broken over lines."""
+
+
 class Session:
     """One call of a command."""
 
@@ -82,13 +86,17 @@ class Session:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
         """Prints a table; the columns named in `right` are numbers."""
+        longest = max((len(str(row[0])) for row in rows if row), default=0)
         table = Table(
             *(), box=None, header_style="bold", pad_edge=False, collapse_padding=False, padding=(0, 2, 0, 0)
         )
         for place, column in enumerate(columns):
             # The first names the row: broken over lines it could not be copied.
             table.add_column(
-                column, justify="right" if column in right else "left", overflow="fold", no_wrap=place == 0
+                column,
+                justify="right" if column in right else "left",
+                overflow="fold",
+                no_wrap=place == 0 and longest <= _LONGEST_NAME,
             )
         for row in rows:
             # As texts: what a cell quotes is no markup.

@@ -6,8 +6,28 @@ within `Bounds`.
 
 from __future__ import annotations
 
+from ringwatch.queries.anonymity import Anonymity, Answer
+from ringwatch.queries.completion import complete
 from ringwatch.queries.guard import Bounds, ask, check
+from ringwatch.queries.history import read_history, remember, without_originals
 from ringwatch.queries.library import Parameter, Query, find, library, parse_query, run
 from ringwatch.queries.worker import Worker
 
-__all__ = ["Bounds", "Parameter", "Query", "Worker", "ask", "check", "find", "library", "parse_query", "run"]
+__all__ = [
+    "Anonymity",
+    "Answer",
+    "Bounds",
+    "Parameter",
+    "Query",
+    "Worker",
+    "ask",
+    "check",
+    "complete",
+    "find",
+    "library",
+    "parse_query",
+    "read_history",
+    "remember",
+    "run",
+    "without_originals",
+]

@@ -203,10 +203,8 @@ class _Parser:
         self._pattern(found)
         while self._skip(","):
             self._pattern(found)
-        start = self._at
         if self._said("WHERE"):
             self._expression()
-            found.where = (self._tokens[start].start, self._tokens[self._at - 1].end)
         return found
 
     def _projection(self) -> Projection:
@@ -233,12 +231,9 @@ class _Parser:
         before, self._aggregated = self._aggregated, False
         self._expression()
         aggregates, self._aggregated = self._aggregated, before
-        end = self._tokens[self._at - 1].end
-        name = _bare(start) if self._at == at + 1 and start.kind in ("word", "quoted") else None
-        if self._said("AS"):
-            name = self._name()
-            end = self._tokens[self._at - 1].end
-        return Item(name, start.start, end, aggregates)
+        variable = _bare(start) if self._at == at + 1 and start.kind in ("word", "quoted") else None
+        name = self._name() if self._said("AS") else variable
+        return Item(name, variable, aggregates)
 
     def _sorted(self) -> None:
         self._expression()
@@ -302,10 +297,10 @@ class _Parser:
             before = self._element(into)
             while True:
                 if self._signs("<") or self._signs("-"):
-                    types, forward = self._edge()
+                    types, forward, many = self._edge()
                     after = self._element(into)
                     if before and after:
-                        into.edges.append(Edge(types, before, after, forward))
+                        into.edges.append(Edge(types, before, after, forward, many))
                 elif self._signs("("):
                     after = self._element(into)
                     if before and after:
@@ -327,14 +322,17 @@ class _Parser:
         self._repeats()
         return None
 
-    def _repeats(self) -> None:
+    def _repeats(self) -> bool:
+        """How often a path is gone, after it; whether anything is said of it."""
         if self._skip("+") or self._skip("*"):
-            return
-        if self._skip("{"):
+            return True
+        if not self._skip("{"):
+            return False
+        self._number()
+        if self._skip(","):
             self._number()
-            if self._skip(","):
-                self._number()
-            self._need("}")
+        self._need("}")
+        return True
 
     def _number(self) -> bool:
         if self._token.kind == "number":
@@ -344,13 +342,14 @@ class _Parser:
 
     def _node(self) -> Node:
         self._need("(")
+        at = self._tokens[self._at - 1].end
         variable = self._name() if self._token.kind in ("word", "quoted") and self._token.word != "WHERE" else None
         labels = self._labels()
         keys = self._properties()
         if self._said("WHERE"):
             self._expression()
         self._need(")")
-        return Node(variable, labels, keys)
+        return Node(variable, labels, keys, at)
 
     def _properties(self) -> frozenset[str]:
         if self._token.kind == "parameter":
@@ -358,7 +357,9 @@ class _Parser:
             return frozenset()
         return self._map() if self._signs("{") else frozenset()
 
-    def _edge(self) -> tuple[frozenset[str], bool | None]:
+    def _edge(self) -> tuple[frozenset[str], bool | None, bool]:
+        """Its types, its direction, and whether it may be a path of many."""
+        many = False
         backward = self._skip("<")
         self._need("-")
         types: frozenset[str] = frozenset()
@@ -367,6 +368,7 @@ class _Parser:
                 self._name()
             types = self._labels()
             if self._skip("*"):
+                many = True
                 self._hops()
             self._properties()
             if self._said("WHERE"):
@@ -374,8 +376,8 @@ class _Parser:
             self._need("]")
         self._need("-")
         forward = self._skip(">")
-        self._repeats()
-        return types, None if forward == backward else forward
+        many |= self._repeats()
+        return types, None if forward == backward else forward, many
 
     def _hops(self) -> None:
         """How many edges; in the embedded store also which paths: ALL SHORTEST 1..3 (e, n | WHERE n.score > 0)."""

@@ -7,45 +7,48 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a pattern: its variable, the names in its label expression, the properties that its map names."""
+    """A node of a pattern: its variable, the names in its label expression, the properties that its map names. `at`:
+    the character at which a variable would stand."""
 
     variable: str | None
     labels: frozenset[str]
     keys: frozenset[str]
+    at: int
 
 
 @dataclass(frozen=True)
 class Edge:
-    """An edge of a pattern between the nodes before and after it. `forward` None: either way."""
+    """An edge of a pattern between the nodes before and after it. `forward` None: either way. `many`: a path of more
+    than one edge may stand there."""
 
     types: frozenset[str]
     before: Node
     after: Node
     forward: bool | None
+    many: bool
 
 
 @dataclass
 class Match:
-    """A MATCH. `tokens`: where its WHERE begins and ends among the statement's tokens."""
+    """The patterns of a MATCH."""
 
     nodes: list[Node] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
-    where: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
 class Item:
-    """An item of WITH or RETURN: its name, if it has one, its text from `start` to `end`, whether it aggregates."""
+    """An item of WITH or RETURN: the name that it is given, the variable that it is and no more, whether it
+    aggregates."""
 
     name: str | None
-    start: int
-    end: int
+    variable: str | None
     aggregates: bool
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A WITH or RETURN. `distinct` is where the word DISTINCT ends, `end` where the last item ends."""
+    """A WITH or RETURN. `end`: the character at which its last item has ended."""
 
     keyword: str
     distinct: bool

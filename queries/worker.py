@@ -26,6 +26,7 @@ import psutil  # type: ignore[import-untyped]
 
 from ringwatch.errors import PolicyError, RingwatchError
 from ringwatch.graphs.store.base import GraphStore, Result
+from ringwatch.queries.anonymity import Anonymity, Answer, protect, withhold
 from ringwatch.queries.guard import Bounds, check
 
 _LENGTH = 8
@@ -71,16 +72,23 @@ class Worker:
             self._process = None
 
     def ask(
-        self, cypher: str, parameters: Mapping[str, Any] | None = None, *, bounds: Bounds | None = None
-    ) -> Result:
-        """Runs a statement that somebody wrote, when it passes the guard.
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        bounds: Bounds | None = None,
+        anonymity: Anonymity | None = None,
+    ) -> Answer:
+        """Runs a statement that somebody wrote, when it passes the guard; withholds what `anonymity` does.
 
         Raises:
             PolicyError: the guard refuses it, or it takes too much time, memory or room.
             UsageError, UnavailableError: as `GraphStore.query`, and as the opener.
         """
-        check(cypher)
-        return self.run(cypher, parameters, bounds=bounds or Bounds())
+        anonymity = anonymity or Anonymity()
+        cypher, more = protect(cypher, check(cypher), anonymity)
+        result = self.run(cypher, {**(parameters or {}), **more}, bounds=bounds or Bounds())
+        return withhold(result, anonymity)
 
     def run(self, cypher: str, parameters: Mapping[str, Any] | None, *, bounds: Bounds) -> Result:
         """Runs a statement that the guard has seen. Raises as `ask`, but for what the guard refuses."""

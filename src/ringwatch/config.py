@@ -47,7 +47,8 @@ class Config(BaseModel):
     """The settings of one workspace.
 
     `time_unit` says what a bare integer time counts; without it such a time is a violation.
-    `default_region` (ISO 3166-1 alpha-2) reads phone numbers that carry no country code.
+    `default_region` (ISO 3166-1 alpha-2) reads phone numbers that carry no country code. A query that aggregates
+    shows no row made from fewer than `anonymity_k` accounts, unless all of these are in open cases.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +61,7 @@ class Config(BaseModel):
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     default_region: str | None = None
     prompt_exemplars: bool = True
+    anonymity_k: int = Field(default=5, ge=1)
     memory_mb: int = Field(default=3072, ge=256)
     limits: Limits = Limits()
 

@@ -1,0 +1,175 @@
+"""Aggregates over few accounts are withheld (docs/adr/0021).
+
+A statement that aggregates is given columns more: how many distinct accounts each of its rows is made from, and how
+many of these are in no open case. A row made from one account or more but fewer than k, of which any is in no open
+case, is not shown. The rule is for what is said of everybody: a statement that starts at a node by its name, like
+`(a:Account {id: 'x'})`, looks at that node, and may do so row by row as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ringwatch.graphs.schema import EDGES, NODES
+from ringwatch.graphs.store.base import Result
+from ringwatch.queries.statement import Edge, Match, Node, Projection, Statement, Step
+
+_COUNT, _OUTSIDE, _NODE, CASES = "ringwatch_k", "ringwatch_o", "ringwatch_n", "ringwatch_cases"
+_NAMES_ONE = frozenset({"id", "token"})
+_NAMES_MANY = frozenset({"Run"})
+"""Labels whose nodes stand for no party."""
+
+
+@dataclass(frozen=True)
+class Anonymity:
+    """Rows made from fewer than `k` accounts are withheld, unless all of these accounts are in `cases`."""
+
+    k: int = 5
+    cases: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows of a query. `withheld`: how many more there are that were made from too few accounts."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool = False
+    withheld: int = 0
+
+
+def protect(cypher: str, statement: Statement, anonymity: Anonymity) -> tuple[str, dict[str, Any]]:
+    """The statement with the columns that `withhold` reads, and the parameters that it takes more."""
+    if anonymity.k <= 1 or not any(isinstance(step, Projection) and step.aggregates for step in _steps(statement)):
+        return cypher, {}
+    if any(_looks_at_one(step) for step in _steps(statement)):
+        return cypher, {}
+    inserted: list[tuple[int, str]] = []
+    shown = [_protect_part(part, bool(anonymity.cases), inserted) for part in statement.parts]
+    # The parts of a union have the same columns.
+    most = max(shown)
+    for part, count in zip(statement.parts, shown, strict=True):
+        more = "".join(f", 0 AS {_COUNT}{n}, 0 AS {_OUTSIDE}{n}" for n in range(count, most))
+        inserted.append((_last(part).end, more))
+    for at, text in sorted(inserted, key=lambda pair: -pair[0]):
+        cypher = cypher[:at] + text + cypher[at:]
+    return cypher, {CASES: sorted(anonymity.cases)} if anonymity.cases and most else {}
+
+
+def withhold(result: Result, anonymity: Anonymity) -> Answer:
+    """The rows that may be shown, without the columns that `protect` put there."""
+    names = result.columns
+    counts = [at for at, name in enumerate(names) if name.startswith(_COUNT)]
+    outside = [at for at, name in enumerate(names) if name.startswith(_OUTSIDE)]
+    if not counts:
+        return Answer(names, result.rows, result.truncated)
+    own = [at for at in range(len(names)) if at not in counts and at not in outside]
+
+    def few(row: list[Any]) -> bool:
+        return 0 < max(row[at] or 0 for at in counts) < anonymity.k and any(row[at] for at in outside)
+
+    kept = [[row[at] for at in own] for row in result.rows if not few(row)]
+    return Answer([names[at] for at in own], kept, result.truncated, len(result.rows) - len(kept))
+
+
+def _steps(statement: Statement) -> Iterable[Step]:
+    return (step for part in statement.parts for step in part)
+
+
+def _last(part: tuple[Step, ...]) -> Projection:
+    last = part[-1]
+    assert isinstance(last, Projection)  # noqa: S101 (a part ends with RETURN)
+    return last
+
+
+def _looks_at_one(step: Step) -> bool:
+    return isinstance(step, Match) and any(
+        node.keys & _NAMES_ONE and not node.labels & _NAMES_MANY for node in step.nodes
+    )
+
+
+def _protect_part(part: tuple[Step, ...], cases: bool, inserted: list[tuple[int, str]]) -> int:
+    """Notes what to insert in one part of a union; how many counts it returns then."""
+    accounts: dict[str, None] = {}  # variables that stand for accounts, in the order of the text
+    carried: list[int] = []
+    fresh = 0
+    aggregates = any(isinstance(step, Projection) and step.aggregates for step in part)
+    if not aggregates:
+        return 0
+    for step in part:
+        if isinstance(step, Match):
+            accounts |= _accounts(step, inserted)
+            continue
+        items: list[tuple[str, str]] = []
+        if step.aggregates:
+            items += [_counted(variable, cases) for variable in accounts]
+        if step.star:
+            pass  # what is carried is in the star
+        elif step.aggregates or step.distinct:
+            items += [(f"max({_COUNT}{n})", f"max({_OUTSIDE}{n})") for n in carried]
+        else:
+            items += [(f"{_COUNT}{n}", f"{_OUTSIDE}{n}") for n in carried]
+        first = len(carried) if step.star else 0
+        text = "".join(
+            f", {count} AS {_COUNT}{n}, {outside} AS {_OUTSIDE}{n}" for n, (count, outside) in enumerate(items, first)
+        )
+        inserted.append((step.end, text))
+        carried = list(range(first + len(items)))
+        if not step.star:
+            named = {item.variable: item.name for item in step.items if item.variable in accounts}
+            accounts = dict.fromkeys(name for name in named.values() if name)
+        fresh = len(carried)
+    return fresh
+
+
+def _counted(variable: str, cases: bool) -> tuple[str, str]:
+    one = f"`{variable}`.id"
+    outside = f"CASE WHEN NOT {one} IN ${CASES} THEN {one} END" if cases else one
+    return f"count(DISTINCT {one})", f"count(DISTINCT {outside})"
+
+
+def _accounts(match: Match, inserted: list[tuple[int, str]]) -> dict[str, None]:
+    """The variables of a MATCH that stand for accounts; a node that has none is given one."""
+    found: dict[str, None] = {}
+    for node, labels in _labels(match):
+        if "Account" not in labels:
+            continue
+        variable = node.variable
+        if variable is None:
+            variable = f"{_NODE}{node.at}"
+            inserted.append((node.at, variable))
+        found[variable] = None
+    return found
+
+
+def _labels(match: Match) -> list[tuple[Node, set[str]]]:
+    """Which labels each node of a MATCH can have, by its own and by the edges that lead to it."""
+    can: dict[object, set[str]] = {}
+    for node in match.nodes:
+        named = {label for label in node.labels if label in NODES} or set(NODES)
+        can[_key(node)] = can.get(_key(node), set(NODES)) & named
+    narrowed = True
+    while narrowed:
+        narrowed = False
+        for edge in match.edges:
+            before, after = can.get(_key(edge.before)), can.get(_key(edge.after))
+            if edge.many or before is None or after is None:
+                continue
+            pairs = [(one, other) for one, other in _ends(edge) if one in before and other in after]
+            for ends, labels in ((before, {one for one, _ in pairs}), (after, {other for _, other in pairs})):
+                narrowed |= bool(ends - labels)
+                ends.intersection_update(labels)
+    return [(node, can[_key(node)]) for node in match.nodes]
+
+
+def _key(node: Node) -> object:
+    return node.variable if node.variable is not None else node.at
+
+
+def _ends(edge: Edge) -> list[tuple[str, str]]:
+    tables = [EDGES[name] for name in edge.types if name in EDGES] or list(EDGES.values())
+    forward = [(table.src, table.dst) for table in tables]
+    backward = [(dst, src) for src, dst in forward]
+    return {True: forward, False: backward, None: [*forward, *backward]}[edge.forward]

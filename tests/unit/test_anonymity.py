@@ -1,0 +1,102 @@
+"""Aggregates over few accounts: which rows are withheld, and that what is not is as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ringwatch.graphs.schema import SCHEMA_VERSION
+from ringwatch.graphs.store import Applied, EmbeddedStore, GraphStore
+from ringwatch.queries import Anonymity, Answer, check
+from ringwatch.queries.anonymity import protect, withhold
+
+from ..contract.small_graph import small_graph
+
+RING = ("a1", "a2", "a3", "a4")
+
+
+@pytest.fixture(scope="module")
+def store() -> GraphStore:
+    filled = EmbeddedStore(None)
+    filled.write(small_graph(), Applied((), (), SCHEMA_VERSION))
+    return filled
+
+
+def answer(store: GraphStore, cypher: str, k: int = 3, cases: tuple[str, ...] = (), **parameters: Any) -> Answer:
+    rule = Anonymity(k, cases)
+    text, more = protect(cypher, check(cypher), rule)
+    return withhold(store.query(text, {**parameters, **more}), rule)
+
+
+@pytest.mark.parametrize(
+    ("cypher", "rows", "withheld"),
+    [
+        ("MATCH (a:Account) RETURN count(a) AS n", [[8]], 0),
+        ("MATCH (a:Account) WHERE a.id < 'a2' RETURN count(a) AS n", [], 1),
+        ("MATCH (a:Account) RETURN a.label AS l, count(*) AS n ORDER BY n DESC", [[None, 6]], 2),
+        ("MATCH (a:Account) RETURN a.label AS l, collect(a.id) AS n ORDER BY l", [[None, None]], 2),
+        # A node without a variable, without a label, or with neither.
+        ("MATCH (:Account)-[:USED_IP]->(i:Ip) RETURN i.token AS t, count(*) AS n ORDER BY t",
+         [["ip_02", 4], ["ip_03", 3]], 1),
+        ("MATCH ()-[:USED_IP]->(i) RETURN i.token AS t, count(*) AS n ORDER BY t", [["ip_02", 4], ["ip_03", 3]], 1),
+        ("MATCH (i)<-[:USED_IP]-(a) RETURN i.token AS t, count(*) AS n ORDER BY t", [["ip_02", 4], ["ip_03", 3]], 1),
+        # What an earlier clause has counted is carried on.
+        ("MATCH (a)-[:USED_DEVICE]->(d) WITH d, count(a) AS n RETURN d.token AS t, n", [], 1),
+        ("MATCH (a)-[:USED_DEVICE]->(d) WITH d, count(a) AS n WITH DISTINCT n RETURN n + 1 AS m", [], 1),
+        ("MATCH (a)-[:USED_IP]->(i) WITH i, count(a) AS n RETURN max(n) AS m", [[4]], 0),
+        ("MATCH (a)-[:USED_DEVICE]->(d) WITH d, collect(a.id) AS ids UNWIND ids AS id RETURN id", [], 2),
+        ("MATCH (a:Account) WITH a AS b WHERE b.label = 'abusive' RETURN count(b) AS n", [], 1),
+        ("MATCH (a:Account) WITH * WHERE a.label = 'abusive' RETURN count(*) AS n", [], 1),
+        ("MATCH (a:Account) WHERE a.label = 'abusive' RETURN 'x' AS x, count(*) AS n UNION ALL "
+         "MATCH (c:Cluster) RETURN 'y' AS x, count(*) AS n", [["y", 2]], 1),
+        # Nobody, no account, nothing that aggregates, one node by its name.
+        ("MATCH (a:Account) WHERE a.id = 'none' RETURN count(a) AS n", [[0]], 0),
+        ("MATCH (c:Cluster) RETURN count(c) AS n", [[2]], 0),
+        ("MATCH (i:Ip)-->(n) RETURN n.cidr AS c, count(*) AS n ORDER BY n", [["2001:db8:1::/48", 1],
+                                                                            ["81.2.69/24", 2]], 0),
+        ("MATCH (a:Account) WHERE a.label = 'abusive' RETURN a.id AS id", [["a1"]], 0),
+        ("MATCH (d:Device {token: 'device_01'})<-[:USED_DEVICE]-(a) RETURN count(a) AS n", [[2]], 0),
+        # A run is no party: what starts at one is about everybody.
+        ("MATCH (r:Run {id: 'run2'})<-[:OF_RUN]-(c)<-[m:IN_CLUSTER {run_id: 'run2'}]-(a) RETURN c.id AS c, "
+         "count(DISTINCT a) AS n ORDER BY n", [["pair", 3], ["ring", 4]], 0),
+        ("MATCH (d:EmailDomain {domain: 'mail.example'})<--(:Email)<--(a) RETURN count(a) AS n", [], 1),
+    ],
+)  # fmt: skip
+def test_what_is_withheld(store: GraphStore, cypher: str, rows: list[list[Any]], withheld: int) -> None:
+    found = answer(store, cypher)
+    if rows == [[None, None]]:
+        assert [row[0] for row in found.rows] == [None]
+    else:
+        assert found.rows == rows
+    assert found.withheld == withheld
+    plain = store.query(cypher)
+    assert found.columns == plain.columns
+    assert answer(store, cypher, k=1) == Answer(plain.columns, plain.rows)
+
+
+def test_no_row_changes_its_meaning(store: GraphStore) -> None:
+    """With a k that withholds nobody but none, the rows are those of the statement as it was written."""
+    for cypher in (
+        "MATCH (a:Account)-[:USED_IP]->(i:Ip) RETURN * ORDER BY a.id, i.token",
+        "MATCH (a)-[:USED_IP]->(i) WITH i, count(a) AS n RETURN * ORDER BY n, i.token",
+        "MATCH (a)-[:USED_IP]->(i) WITH DISTINCT i, count(a) AS n WITH n, count(i) AS m RETURN n, m ORDER BY n",
+    ):
+        plain = store.query(cypher)
+        found = withhold(store.query(protect(cypher, check(cypher), Anonymity(2))[0]), Anonymity(2))
+        assert (found.columns, found.rows, found.withheld) == (plain.columns, plain.rows, 0)
+
+
+def test_what_comes_from_an_open_case_is_shown(store: GraphStore) -> None:
+    cypher = "MATCH (a)-[:USED_IP]->(i) RETURN i.token AS t, count(a) AS n ORDER BY t"
+    assert answer(store, cypher, 5).rows == []
+    assert answer(store, cypher, 5, RING).rows == [["ip_01", 2]], "of ip_02 only two of four are in the case"
+    assert answer(store, cypher, 5, (*RING, "b1", "b2")).rows == [["ip_01", 2], ["ip_02", 4]]
+    assert answer(store, cypher, 5, (*RING, "b1", "b2")).withheld == 1
+
+
+def test_more_rows_than_the_limit_are_still_said() -> None:
+    store = EmbeddedStore(None)
+    cypher = "UNWIND [1, 2, 3] AS x RETURN x, count(*) AS n"
+    text, _ = protect(cypher, check(cypher), Anonymity())
+    assert withhold(store.query(text, limit=2), Anonymity()).truncated
