@@ -28,9 +28,11 @@ from typing import Any
 
 from ringwatch.clock import parse_time
 from ringwatch.errors import RingwatchError, UsageError
-from ringwatch.graphs.store.base import GraphStore, Result
+from ringwatch.graphs.store.base import GraphStore
+from ringwatch.queries.anonymity import Anonymity, Answer, protect, withhold
+from ringwatch.queries.guard import Bounds, check
 
-GROUPS = ("accounts", "entities", "clusters", "content", "relations")
+GROUPS = ("pivot", "entity", "organization", "prompts and agents", "time", "cluster", "safeguards")
 MATURITIES = ("stable", "experimental")
 TYPES = ("string", "int", "float", "bool", "time")
 
@@ -248,8 +250,17 @@ def find(name: str) -> Query:
     return queries[name]
 
 
-def run(store: GraphStore, name: str, params: Mapping[str, object] | None = None, limit: int = 1000) -> Result:
-    """Runs a query of the library on a store, read-only; at most `limit` rows.
+def run(
+    store: GraphStore,
+    name: str,
+    params: Mapping[str, object] | None = None,
+    limit: int = 1000,
+    *,
+    timeout: float = Bounds.seconds,
+    anonymity: Anonymity | None = None,
+) -> Answer:
+    """Runs a query of the library on a store, read-only; at most `limit` rows, at most `timeout` seconds. With
+    `anonymity`, rows made from few accounts are withheld.
 
     `params`: values, or the text that stands for them.
 
@@ -257,5 +268,7 @@ def run(store: GraphStore, name: str, params: Mapping[str, object] | None = None
         UsageError: there is no such query, or its parameters are wrong.
         PolicyError, UnavailableError: as `GraphStore.query` does.
     """
-    query = find(name)
-    return store.query(query.cypher, query.bind(params or {}), limit=limit)
+    query, rule = find(name), anonymity or Anonymity(k=1)
+    bound = query.bind(params or {})
+    cypher, more = protect(query.cypher, check(query.cypher), rule)
+    return withhold(store.query(cypher, {**bound, **more}, limit=limit, timeout=timeout), rule)

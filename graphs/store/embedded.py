@@ -12,6 +12,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -397,6 +398,8 @@ def _plain(value: Any) -> Any:
     """A value of a result: times with UTC, nodes and edges as their properties."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC)
+    if isinstance(value, Decimal):
+        return int(value)  # a sum of integers has 128 bits
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
 // question: What does this account use, and how many others use it too?
 // when: First look at an account: what ties it to others, and what is its own.
-// group: accounts
+// group: pivot
 // maturity: stable
 // param: account string - Id of the account.
 // columns: entity, other_accounts, uses, first_seen, last_seen, known_kind

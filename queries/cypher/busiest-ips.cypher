@@ -1,6 +1,6 @@
 // question: Which IP addresses do the most accounts use, and what is known of them?
 // when: Before trusting shared addresses: busy ones of no known kind are candidates for the entities table.
-// group: entities
+// group: entity
 // maturity: stable
 // param: min_accounts int 3 Addresses of fewer accounts than this are left out.
 // columns: ip, network, accounts, abusive_accounts, known_kind

@@ -1,6 +1,6 @@
 // question: Which entities do members of this cluster share with members of other clusters?
 // when: To see whether two clusters are one organization.
-// group: clusters
+// group: cluster
 // maturity: stable
 // param: cluster string - Id of the cluster.
 // columns: other_cluster, entity, members, other_members, known_kind

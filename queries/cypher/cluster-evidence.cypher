@@ -1,6 +1,6 @@
 // question: Which pairs of accounts hold this cluster together, by how many bits and by what?
 // when: A cluster is up for review: is it one knot, or two that hang by a thread?
-// group: clusters
+// group: cluster
 // maturity: stable
 // param: cluster string - Id of the cluster.
 // columns: account_id, other_id, bits, layers

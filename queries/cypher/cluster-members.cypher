@@ -1,6 +1,6 @@
 // question: Who is in this cluster, and how strongly?
 // when: A cluster is up for review.
-// group: clusters
+// group: cluster
 // maturity: stable
 // param: cluster string - Id of the cluster.
 // columns: account_id, membership, score, label, status, created_at, events, harm_rate, refused_rate

@@ -1,6 +1,6 @@
 // question: What is new in this cluster since a day: which entities did its members begin to use?
 // when: Every week for clusters under watch, and after a takedown.
-// group: clusters
+// group: time
 // maturity: stable
 // param: cluster string - Id of the cluster.
 // param: since time - Uses that began before this are left out.

@@ -1,6 +1,6 @@
 // question: How much of what each cluster's accounts ask is harmful or refused?
 // when: To choose which clusters to look at first, whatever their score.
-// group: clusters
+// group: safeguards
 // maturity: stable
 // param: min_score float 0 Clusters of the newest run with a lower score are left out.
 // columns: cluster_id, cluster_score, accounts, mean_harm_rate, mean_refused_rate, highest_refused_rate

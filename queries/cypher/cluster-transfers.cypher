@@ -1,6 +1,6 @@
 // question: Who sends money or credits to whom, out of this cluster and into it?
 // when: To find where the proceeds of a cluster go, and who pays for it.
-// group: relations
+// group: cluster
 // maturity: stable
 // param: cluster string - Id of the cluster.
 // columns: from_id, to_id, transfers, amount, first_seen, last_seen, to_cluster

@@ -1,6 +1,6 @@
 // question: Which clusters have accounts with throw-away email domains, and which domains?
 // when: To find operations that make mailboxes by the dozen.
-// group: clusters
+// group: safeguards
 // maturity: stable
 // param: min_accounts int 1 Domains with fewer accounts in the cluster are left out.
 // columns: cluster_id, domain, accounts, cluster_size, cluster_score

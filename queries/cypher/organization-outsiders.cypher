@@ -1,6 +1,6 @@
 // question: Which accounts have an org_id of this organization's members and are in no cluster?
 // when: Before a takedown: who of the same customer was not found to be of any operation.
-// group: clusters
+// group: organization
 // maturity: stable
 // param: organization string - Id of the inferred organization.
 // columns: account_id, org_id, members, status, label, harm_rate, score

@@ -1,6 +1,6 @@
 // question: Of which clusters is this organization made, and which of them does harm?
 // when: An organization is up for review: a clean front is a part as well.
-// group: clusters
+// group: organization
 // maturity: stable
 // param: organization string - Id of the inferred organization.
 // columns: cluster_id, accounts, score, abuse, status, mean_harm_rate, mean_refused_rate

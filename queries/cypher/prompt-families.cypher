@@ -1,6 +1,6 @@
 // question: Which families of near-duplicate prompts are spread over the most accounts, and how many clusters?
 // when: To find templates that one operator sends from many accounts, and to tell them from prompts that went viral.
-// group: content
+// group: prompts and agents
 // maturity: stable
 // param: min_accounts int 2 Families of fewer accounts than this are left out.
 // columns: family, accounts, clusters, accounts_in_clusters, prompts, harm_rate, first_seen, last_seen

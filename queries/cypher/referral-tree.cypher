@@ -1,6 +1,6 @@
 // question: Whom did this account refer, and whom did they refer in turn?
 // when: Referral rewards are drained, or an account brought suspects in.
-// group: relations
+// group: pivot
 // maturity: stable
 // param: account string - Id of the account at the root.
 // columns: account_id, depth, created_at, label, score

@@ -1,6 +1,6 @@
 // question: Which accounts share an entity with this account, and which entity?
 // when: First look at a suspect: who is one step away, and by what.
-// group: accounts
+// group: pivot
 // maturity: stable
 // param: account string - Id of the account.
 // param: max_accounts int 50 Entities of more accounts than this are left out: strangers share them.

@@ -1,6 +1,6 @@
 // question: Which accounts pay with this card?
 // when: A card is known to be stolen, or two suspects turn out to share one.
-// group: entities
+// group: entity
 // maturity: stable
 // param: payment string - Token of the payment instrument (payment_…).
 // columns: account_id, payments, first_seen, last_seen, label, score

@@ -1,6 +1,6 @@
 // question: From which networks do many accounts come that were created in this time?
 // when: Sign-ups rise: is it one /24 or /48, spread over its addresses?
-// group: entities
+// group: time
 // maturity: stable
 // param: since time 1970-01-01T00:00:00Z Accounts created before this are left out.
 // param: until time 2200-01-01T00:00:00Z Accounts created at or after this are left out.

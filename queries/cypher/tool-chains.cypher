@@ -1,6 +1,6 @@
 // question: Which sequences of tools are repeated by the most accounts, and how many clusters?
 // when: To find agents that run the same program from many accounts.
-// group: content
+// group: prompts and agents
 // maturity: stable
 // param: min_accounts int 2 Chains of fewer accounts than this are left out.
 // columns: chain, tools, accounts, clusters, accounts_in_clusters, first_seen, last_seen

@@ -1,6 +1,6 @@
 // question: Which accounts are two shared entities away from this one?
 // when: An account is known to be bad: who stands behind those that share something with it.
-// group: accounts
+// group: pivot
 // maturity: stable
 // param: account string - Id of the account that is known to be bad.
 // param: max_accounts int 50 Entities of more accounts than this are left out: strangers share them.
