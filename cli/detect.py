@@ -24,9 +24,11 @@ def _detect(
     """Weigh the evidence, find communities, score them."""
     from ringwatch.clock import parse_time
     from ringwatch.pipeline import run_detection
+    from ringwatch.review import publish_verdicts
 
     moment = parse_time(as_of) if as_of else None
     workspace = session.workspace()
+    publish_verdicts(workspace, wait=wait)
     run = run_detection(workspace, as_of=moment, seed=seed, labels=not no_labels, wait=wait, watch=session.watch())
 
     def show() -> None:

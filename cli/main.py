@@ -26,6 +26,7 @@ from ringwatch.cli import (
     organizations,
     query,
     replay,
+    review,
     simulate,
     workspace,
 )
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, console, export, evaluate, replay, evasion, graph,
+    workspace, ingest, detect, clusters, organizations, query, console, review, export, evaluate, replay, evasion, graph,
     simulate, demo,
 ):  # fmt: skip
     room.register(app)

@@ -1,4 +1,4 @@
-"""`init`, `schema apply`, `doctor`, `keys rotate`, `reveal`, `audit verify`: the workspace itself."""
+"""`init`, `schema apply`, `doctor`, `keys rotate`, `reveal`, `audit`: the workspace itself."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     command(schema, "apply")(_schema_apply)
     command(keys, "rotate")(_keys_rotate)
     command(audits, "verify")(_audit_verify)
+    command(audits, "export")(_audit_export)
 
 
 def _init(
@@ -117,10 +118,51 @@ def _reveal(
     )
 
 
-def _audit_verify(session: Session) -> None:
-    """Check that no entry of the audit log was changed or left out."""
-    from ringwatch import audit
+def _audit_verify(
+    session: Session,
+    anchor: Annotated[
+        str | None, typer.Option(help="What `audit export --anchor` printed earlier, or a file of it.")
+    ] = None,
+) -> None:
+    """Check that the audit log is whole, and that every decision in it was signed by somebody who may."""
+    from ringwatch.review import verify
 
-    report = audit.verify(session.workspace().audit_path)
-    document = {"ok": True, "lines": report.lines, "head": report.head}
-    session.say("audit", document, lambda: session.line(f"{report.lines} lines, all in place. Newest {report.head}."))
+    if anchor is not None and Path(anchor).is_file():
+        anchor = Path(anchor).read_text(encoding="utf-8", errors="replace")
+    found = verify(session.workspace(), anchor=anchor)
+    document = {
+        "ok": True, "lines": found.chain.lines, "head": found.chain.head, "reviewers": found.reviewers,
+        "cases": found.cases, "signed": found.signed, "anchored": anchor is not None,
+    }  # fmt: skip
+
+    def show() -> None:
+        session.line(f"{found.chain.lines} lines, all in place. Newest {found.chain.head}.")
+        session.line(f"{found.signed} signed by {found.reviewers} reviewers, {found.cases} cases by the rules.")
+
+    session.say("audit", document, show)
+
+
+def _audit_export(
+    session: Session,
+    anchor: Annotated[bool, typer.Option("--anchor", help="Print how far the log is, to keep elsewhere.")] = False,
+    output: Annotated[Path | None, typer.Option(help="A file for the lines, as JSON Lines.")] = None,
+) -> None:
+    """Print an anchor of the audit log, or write its lines to a file."""
+    from ringwatch import audit
+    from ringwatch.workspace import write_atomic
+
+    path = session.workspace().audit_path
+    report = audit.verify(path)
+    if anchor == (output is not None):
+        raise UsageError("Say what to export.", hint="Give either --anchor or --output FILE.")
+    document = {"lines": report.lines, "head": report.head, "public_key": report.public_key}
+    if output is None:
+        session.say("anchor", {**document, "anchor": report.anchor}, lambda: print(report.anchor))
+        return
+    try:
+        write_atomic(output, path.read_bytes() if path.exists() else b"")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+    session.say(
+        "audit", {**document, "output": str(output)}, lambda: session.line(f"{report.lines} lines in {output}.")
+    )

@@ -31,6 +31,21 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+WITHDRAWN = "withdrawn"
+"""What a label is called that ends those of its account and case; reviewers take verdicts back by it."""
+
+
+def _standing(query: str) -> str:
+    """Labels of a query without those that were withdrawn. Labels of a case have the source `ringwatch:CASE:…`."""
+    case = "CASE WHEN source LIKE 'ringwatch:%' THEN split_part(source, ':', 2) END"
+    ended = f"max(labelled_at) FILTER (label = '{WITHDRAWN}') OVER (PARTITION BY account_id, {case})"
+    return (
+        f"SELECT * EXCLUDE (ended) FROM (SELECT *, {ended} AS ended FROM ({query}))"
+        f" WHERE label != '{WITHDRAWN}' AND (ended IS NULL OR source NOT LIKE 'ringwatch:%' OR source IS NULL"
+        " OR labelled_at > ended)"
+    )
+
+
 class EventLog:
     """The batches that `current` names.
 
@@ -81,6 +96,8 @@ class EventLog:
                 moment = _MOMENT[table]
                 where = f" WHERE {moment} IS NULL OR {moment} <= {literal(as_of.isoformat())}::TIMESTAMPTZ"
             query = f"SELECT * FROM {source}{where}"
+            if table == "labels":
+                query = _standing(query)
             if table == "accounts":
                 query += (
                     " QUALIFY row_number() OVER (PARTITION BY account_id"

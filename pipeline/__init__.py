@@ -16,6 +16,7 @@ from ringwatch.pipeline.runs import (
     load_scores,
 )
 from ringwatch.pipeline.stores import export_import_files, open_store
+from ringwatch.pipeline.verdicts import store_verdicts
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "rehearse_run",
     "rotate",
     "run_detection",
+    "store_verdicts",
 ]

@@ -43,11 +43,10 @@ def _commands(text: str) -> list[str]:
     return re.findall(r"^  ([a-z][a-z-]*) ", part, flags=re.MULTILINE)
 
 
-def _leaves() -> list[tuple[str, ...]]:
+def _leaves(*group: str) -> list[tuple[str, ...]]:
     leaves: list[tuple[str, ...]] = []
-    for name in _commands(_help()):
-        inner = _commands(_help(name))
-        leaves += [(name, one) for one in inner] or [(name,)]
+    for name in _commands(_help(*group)):
+        leaves += _leaves(*group, name) or [(*group, name)]
     return leaves
 
 

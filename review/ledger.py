@@ -1,0 +1,84 @@
+"""The state of record of cases: entries of the audit log, read whole and added to under its lock.
+
+There is no other database of cases: whoever wants another state has to write a line that the rules allow, signed by
+somebody who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ringwatch import audit
+from ringwatch.audit import AuditReport
+from ringwatch.clock import now
+from ringwatch.review.cases import Book, fold
+from ringwatch.review.reviewers import Signer
+from ringwatch.workspace import Workspace
+
+Draft = tuple[str, Mapping[str, Any]]
+"""Action and fields of an entry that is to be written."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found: the chain, and how many reviewers, cases and signed entries follow the rules."""
+
+    chain: AuditReport
+    reviewers: int
+    cases: int
+    signed: int
+
+
+def load_book(workspace: Workspace) -> Book:
+    """Reviewers and cases as last committed.
+
+    Raises:
+        RingwatchError: the audit log does not hold, or breaks the rules.
+    """
+    return fold(workspace.current().workspace_id, audit.read(workspace.audit_path))
+
+
+def verify(workspace: Workspace, *, anchor: str | None = None) -> Verified:
+    """Checks the chain of the audit log and that every entry of a case could be written by the rules: signed by a key
+    that was enrolled, and approved by somebody else than the proposer.
+
+    Raises:
+        RingwatchError: it does not; which line, and why. UsageError: `anchor` is none.
+    """
+    chain = audit.verify(workspace.audit_path, anchor=anchor)
+    entries = audit.read(workspace.audit_path)
+    book = fold(workspace.current().workspace_id, entries)
+    return Verified(chain, len(book.reviewers), len(book.cases), sum("signature" in entry for entry in entries))
+
+
+def write(
+    workspace: Workspace, signer: Signer | None, make: Callable[[Book], Iterable[Draft]], *, wait: float = 10.0
+) -> Book:
+    """Adds what `make` gives for the book as it stands, signed by `signer` (unsigned without), all of it or nothing.
+
+    `make` is a generator where one entry depends on another: it sees the book after each. The book afterwards.
+
+    Raises:
+        PolicyError, UsageError: the rules do not allow it. BusyError: another process writes for longer than `wait`.
+        RingwatchError: the audit log does not hold.
+    """
+    workspace_id = workspace.current().workspace_id
+    with audit.appending(workspace.audit_path, wait=wait) as log:
+        book = fold(workspace_id, log.read())
+        for action, fields in make(book):
+            moment = now()
+            said: dict[str, Any] = {"time": moment.isoformat(), "action": action, **fields}
+            said |= {"workspace": workspace_id, "after": book.after(fields)}
+            if signer is not None:
+                said |= {"actor": signer.name, "key": signer.key}
+                said["signature"] = signer.sign(said)
+            entry = log.add(
+                action,
+                {name: value for name, value in said.items() if name not in ("time", "action")},
+                moment=moment,
+            )
+            book.advance(entry)
+        log.flush()
+    return book

@@ -1,0 +1,51 @@
+"""A small workspace with a run and four people who review, for the tests of cases and packets."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from drops import make_tables, write_drop
+
+from ringwatch import pipeline
+from ringwatch.config import make_config
+from ringwatch.graphs import Cluster
+from ringwatch.review import Role, Signer, enrol, unlock
+from ringwatch.workspace import Workspace
+
+PASSPHRASE = "correct horse battery"
+PEOPLE = {"root": Role.ADMIN, "ann": Role.ANALYST, "bob": Role.REVIEWER, "cyd": Role.REVIEWER, "dee": Role.REVIEWER}
+
+
+@dataclass(frozen=True)
+class Office:
+    """A workspace, and who can sign in it."""
+
+    workspace: Workspace
+    people: dict[str, Signer]
+
+    @property
+    def clusters(self) -> list[str]:
+        """Ids of the clusters of the newest run, best first."""
+        return list(pipeline.load_run(self.workspace).clusters["cluster_id"])
+
+    def cluster(self, place: int = 0) -> Cluster:
+        return pipeline.load_cluster(self.workspace, self.clusters[place])
+
+    def copy(self, folder: Path) -> Office:
+        """The same in another folder."""
+        shutil.copytree(self.workspace.root, folder)
+        return Office(Workspace.open(folder), self.people)
+
+
+def make_office(folder: Path) -> Office:
+    """Ingests a small world, detects in it, and enrols the people."""
+    workspace = pipeline.create_workspace(folder / "workspace", make_config())
+    pipeline.ingest_drop(workspace, [write_drop(folder / "drop", make_tables(5, loners=30))])
+    pipeline.run_detection(workspace, seed=1)
+    people: dict[str, Signer] = {}
+    for name, role in PEOPLE.items():
+        enrol(workspace, name, role, PASSPHRASE, by=people.get("root"))
+        people[name] = unlock(workspace, name, PASSPHRASE)
+    return Office(workspace, people)
