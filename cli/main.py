@@ -41,8 +41,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, console, review, export, evaluate, replay, evasion, graph,
-    simulate, demo,
+    workspace, ingest, detect, clusters, organizations, query, console, review, export, evaluate, replay, evasion,
+    graph, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 
