@@ -11,15 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauthorised
-from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.abuse import LEAST_SHARE, Harm, abuse_probability, cluster_bits, unauthorised
+from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.labels import Verdicts
+from ringwatch.graphs.labels import Verdicts, with_verdicts
+from ringwatch.graphs.learning import probability
 from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 
 MIN_SIZE = 3
+BELONG = 0.5
+"""A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
 HARM_LAYER, HOST_LAYER = "harm", "institution"
 ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER)
@@ -96,44 +99,68 @@ def _rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(frame[name].tolist() for name in columns), strict=True)
 
 
+@dataclass(frozen=True)
+class Formed:
+    """Communities that stand as clusters. By account: `cluster` (-1 for none) and `membership`, the chance of having
+    a mate there. By cluster: `size` and `coordination`, the chance that it is one operation. `inside` are the
+    candidate pairs within clusters that communities were made of."""
+
+    cluster: IntArray
+    membership: FloatArray
+    size: IntArray
+    coordination: FloatArray
+    inside: IntArray
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+def form_clusters(model: Model, bits: FloatArray, tied: IntArray, community: IntArray) -> Formed:
+    """The communities of `MIN_SIZE` accounts or more whose members belong there; `bits` are those of all pairs as far
+    as they tie, `tied` the pairs that communities were made of, `community` the community of each account."""
+    cluster, count = _numbered(community, np.bincount(community[community >= 0], minlength=1) >= MIN_SIZE)
+    membership = _membership(model, bits, _within(model, tied, cluster), len(cluster))
+    cluster, count = _numbered(cluster, _mean(membership, cluster, count) >= BELONG)
+    membership[cluster < 0] = 0.0
+    size = np.bincount(cluster[cluster >= 0], minlength=count)
+    coordination = _mean(membership, cluster, count) * (1 - np.exp2(1.0 - size))
+    return Formed(cluster, membership, size, coordination, _within(model, tied, cluster))
+
+
 def describe_clusters(
     accounts: AccountTable,
     model: Model,
     bits: FloatArray,
-    stand: IntArray,
-    community: IntArray,
+    formed: Formed,
     harm: Harm | None,
     verdicts: Verdicts,
     history: History,
 ) -> Found:
-    """Turns communities into scored, explained, named clusters of at least `MIN_SIZE` accounts.
+    """Scores, explains and names clusters.
 
-    `stand` are the candidate pairs that communities were made of, `community` the community of each account.
-    `history` is what earlier runs found. `harm` holds what events and verdicts say of each account; without it abuse
-    is null and the score is the probability of coordination.
+    `history` is what earlier runs found. `harm` holds what their own events say of all accounts (None: nothing does);
+    without it and without verdicts abuse is null and the score is the probability of coordination.
     """
-    cluster, count = _large(community)
-    inside = stand[(cluster[model.first[stand]] >= 0) & (cluster[model.first[stand]] == cluster[model.second[stand]])]
+    cluster, count, inside, membership, size = (
+        formed.cluster, len(formed), formed.inside, formed.membership, formed.size,
+    )  # fmt: skip
     of_edge = cluster[model.first[inside]]
-    membership = _membership(model, bits, inside, len(accounts))
-    size = np.bincount(cluster[cluster >= 0], minlength=count)
     strength = np.bincount(of_edge, bits[inside], minlength=count) / np.maximum(
         np.bincount(of_edge, minlength=count), 1
     )
-    belongs = np.bincount(cluster[cluster >= 0], membership[cluster >= 0], minlength=count) / np.maximum(size, 1)
-    coordination = belongs * (1 - np.exp2(1.0 - size))
-    harm_bits = np.zeros(count) if harm is None else cluster_bits(harm, cluster, count)
-    abuse = np.full(count, np.nan) if harm is None else abuse_probability(harm_bits)[0]
+    coordination = formed.coordination
+    judged = harm is not None or len(verdicts.account) > 0
+    harm_bits, abuse = _abuse(harm or Harm(np.zeros(len(cluster)), LEAST_SHARE), harm is not None, verdicts, formed)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
-    abuse = abuse * unauthorised(hosted)
-    score = coordination if harm is None else coordination * abuse
+    abuse = abuse * unauthorised(hosted) if judged else np.full(count, np.nan)
+    score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
     member = member[np.argsort(cluster[member], kind="stable")]
     of_member, names = cluster[member], accounts.ids[member]
     ids = name_groups(CLUSTER, of_member, names, count, history)
     lineage = trace(pd.DataFrame({"id": ids[of_member], "account_id": names}).astype("str"), history.of(CLUSTER))
     evidence, layers = reasons(model, inside, of_edge, count)
-    if harm is not None:
+    if judged:
         evidence = pd.concat(
             [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits), _host_evidence(hosted)],
             ignore_index=True,
@@ -174,13 +201,33 @@ def describe_clusters(
     )
 
 
-def _large(community: IntArray) -> tuple[IntArray, int]:
-    """Communities of at least `MIN_SIZE` numbered from 0, -1 for accounts in none; and how many there are."""
-    size = np.bincount(community[community >= 0], minlength=1)
-    large = np.flatnonzero(size >= MIN_SIZE)
-    number = np.full(len(size), -1, dtype=np.int64)
-    number[large] = np.arange(len(large))
-    return np.where(community >= 0, number[community], -1), len(large)
+def _abuse(own: Harm, seen: bool, verdicts: Verdicts, formed: Formed) -> tuple[FloatArray, FloatArray]:
+    """Bits and probability of abuse by cluster. Verdicts are a biased sample: where events say anything (`seen`), how
+    many clusters are abusive is learnt from those alone, so that a cluster nobody has judged is what it was."""
+    count = len(formed)
+    bits = cluster_bits(with_verdicts(own, verdicts), formed.cluster, count)
+    share = abuse_probability(cluster_bits(own, formed.cluster, count))[1] if seen else abuse_probability(bits)[1]
+    return bits, probability(bits + np.log2(share / (1 - share)))
+
+
+def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:
+    """Groups that are `kept`, numbered from 0, -1 for accounts in none; and how many there are."""
+    # The last place is that of accounts in no group.
+    number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
+    return np.asarray(number[group]), int(kept.sum())
+
+
+def _within(model: Model, pairs: IntArray, group: IntArray) -> IntArray:
+    """Those of some pairs whose ends are in one group."""
+    first, second = group[model.first[pairs]], group[model.second[pairs]]
+    return np.asarray(pairs[(first >= 0) & (first == second)])
+
+
+def _mean(value: FloatArray, group: IntArray, count: int) -> FloatArray:
+    """Mean over the members of each of `count` groups; 0 of none."""
+    inside = group >= 0
+    total = np.bincount(group[inside], value[inside], minlength=count)
+    return np.asarray(total / np.maximum(np.bincount(group[inside], minlength=count), 1))
 
 
 def _membership(model: Model, bits: FloatArray, inside: IntArray, n: int) -> FloatArray:
@@ -204,12 +251,10 @@ def _span(accounts: AccountTable, member: IntArray, of_member: IntArray, count: 
 def mean_hosted(hosted: FloatArray, verdicts: Verdicts, cluster: IntArray, count: int) -> FloatArray:
     """Mean of what members have to do with an institution's addresses, by cluster; 0 where somebody has judged a
     member abusive, since that settles whether the harm was a task."""
-    inside = cluster >= 0
-    size = np.bincount(cluster[inside], minlength=count)
-    share = np.bincount(cluster[inside], hosted[inside], minlength=count)
-    judged = cluster[verdicts.account[verdicts.bits > 0]]
+    share = _mean(hosted, cluster, count)
+    judged = cluster[verdicts.account[verdicts.labelled & (verdicts.bits > 0)]]
     share[judged[judged >= 0]] = 0.0
-    return np.asarray(share / np.maximum(size, 1))
+    return share
 
 
 def _host_evidence(hosted: FloatArray) -> pd.DataFrame:

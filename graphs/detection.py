@@ -11,23 +11,16 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits, unauthorised
+from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
-from ringwatch.graphs.clusters import Found, describe_clusters, mean_hosted
-from ringwatch.graphs.communities import LEAST_BITS, find_communities
+from ringwatch.graphs.clusters import Found, describe_clusters, form_clusters
+from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
-from ringwatch.graphs.evidence import Model
+from ringwatch.graphs.doubtful import tying
+from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
-from ringwatch.graphs.labels import (
-    COUPLING,
-    MOST_BITS,
-    NO_VERDICTS,
-    Verdicts,
-    collect_verdicts,
-    spread,
-    with_verdicts,
-)
+from ringwatch.graphs.labels import NO_VERDICTS, collect_verdicts
 from ringwatch.graphs.layers import (
     PURSE_KINDS,
     TREE_KINDS,
@@ -38,22 +31,15 @@ from ringwatch.graphs.layers import (
     common_sources,
     common_targets,
 )
-from ringwatch.graphs.learning import probability
 from ringwatch.graphs.naming import NO_HISTORY, History
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
 from ringwatch.graphs.returns import find_returns
+from ringwatch.graphs.scores import account_scores, untouched_scores
 from ringwatch.graphs.store.base import Changes
 from ringwatch.graphs.syndicates import Syndicates, find_syndicates, unit_of, with_domains
-from ringwatch.graphs.teaching import account_traits, taught
 from ringwatch.graphs.ties import tie_layers, weigh_ties
 from ringwatch.metrics import Stopwatch
-
-STAND = 0.0
-"""An edge stands when prior and evidence together exceed this: one operator is likelier than not."""
-
-ALONE = 0.3
-"""How far an account's own harm counts without a cluster around it: a red teamer is one person, not an operation."""
 
 
 @dataclass(frozen=True)
@@ -172,19 +158,21 @@ def detect(
     accounts = gathered.accounts
     model = weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
-    tied = np.flatnonzero(bits > LEAST_BITS)
     with watch.stage("communities"):
-        community = find_communities(len(accounts), model.first[tied], model.second[tied], bits[tied], seed=seed)
+        tied, worth = tying(model, bits)
+        community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
     with watch.stage("clusters"):
-        verdicts = collect_verdicts(con) if use_labels else NO_VERDICTS
-        harm = with_verdicts(gathered.harm, verdicts)
-        evident = harm if accounts.harm_known or len(verdicts.account) else None
-        found = describe_clusters(accounts, model, bits, tied, community, evident, verdicts, history)
+        formed = form_clusters(model, worth, tied, community)
+        harm = gathered.harm if accounts.harm_known else None
+        score = untouched_scores(accounts, model, bits, formed, harm)
+        verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
+        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history)
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
-        scores = account_scores(gathered, model, bits, verdicts, found)
+        score = account_scores(score, accounts, gathered.shared, gathered.relations, model, bits, formed, verdicts)
+        scores = _score_table(accounts, score, found)
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
         )
@@ -219,63 +207,12 @@ def detect(
     )
 
 
-def account_scores(
-    gathered: Gathered, model: Model, bits: FloatArray, verdicts: Verdicts, found: Found
-) -> pd.DataFrame:
-    """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in the order of their ids.
-
-    First what no verdict has touched. With harm evidence the chance of either of two things: being a member of an
-    abusive cluster (coordination × abuse × membership), or, weighed down by `ALONE`, being of the harmful kind by
-    what is known of the account itself. Without it, the chance of having a mate at all (noisy or over candidate
-    pairs), in a cluster coordination × membership. Labels then teach how far that is to be believed and what else
-    tells (`graphs.teaching`), and what verdicts say of this account, of tied ones and of its cluster is added.
-    """
-    accounts = gathered.accounts
-    n, count = len(accounts), len(found.clusters)
-    ids = accounts.ids
-    row = (
-        np.searchsorted(ids, found.members["account_id"].to_numpy(dtype=object)) if n else np.zeros(0, dtype=np.int64)
-    )
-    names = pd.Index(found.clusters["cluster_id"])
-    cluster, belongs = np.full(n, -1, dtype=np.int64), np.zeros(n)
-    cluster[row] = names.get_indexer(pd.Index(found.members["cluster_id"]))
-    belongs[row] = found.members["membership"].to_numpy()
-    inside = cluster >= 0
-    harm = gathered.harm
-    abuse = np.ones(count)
-    if accounts.harm_known:
-        abuse = abuse_probability(cluster_bits(harm, cluster, count))[0]
-        abuse *= unauthorised(mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, cluster, count))
-    part = np.zeros(n)
-    part[inside] = (found.clusters["coordination"].to_numpy() * abuse)[cluster[inside]] * belongs[inside]
-    mate = _mate(model, bits, n)
-    if accounts.harm_known:
-        own = harm.posterior * (ALONE + (1 - ALONE) * mate * part)
-        score = 1 - (1 - part) * (1 - own)
-    else:
-        score = np.where(inside, part, mate * ALONE)
-    if len(verdicts.account):
-        sizes = (
-            np.where(inside, found.clusters["size"].to_numpy(dtype=np.int64)[cluster], 1) if count else cluster + 2
-        )
-        traits = account_traits(accounts, gathered.shared, gathered.relations, sizes)
-        odds = taught(score, traits, verdicts.account, (verdicts.bits > 0).astype(np.float64))
-        said = cluster_bits(with_verdicts(harm, verdicts), cluster, count) - cluster_bits(harm, cluster, count)
-        odds[inside] += COUPLING * np.clip(said, -MOST_BITS, MOST_BITS)[cluster[inside]] * belongs[inside]
-        score = probability(odds + spread(model, bits, verdicts))
-    named = np.full(n, None, dtype=object)
-    named[row] = found.members["cluster_id"].to_numpy(dtype=object)
+def _score_table(accounts: AccountTable, score: FloatArray, found: Found) -> pd.DataFrame:
+    """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in order of ids."""
+    cluster = pd.Series(found.members["cluster_id"].to_numpy(dtype=object), index=found.members["account_id"])
     return pd.DataFrame(
         {
-            "account_id": ids, "score": score.round(9) + 0.0, "calibrated": False,
-            "cluster_id": pd.Series(named, dtype="str"),
+            "account_id": accounts.ids, "score": score.round(9) + 0.0, "calibrated": False,
+            "cluster_id": cluster.reindex(accounts.ids).astype("str").to_numpy(),
         }
     )  # fmt: skip
-
-
-def _mate(model: Model, bits: FloatArray, n: int) -> FloatArray:
-    """The chance that at least one of an account's candidate pairs is real; float64[n]."""
-    miss = -np.log1p(np.exp2(np.clip(bits, -60, 30)))
-    return np.asarray(
-        -np.expm1(np.bincount(model.first, miss, minlength=n) + np.bincount(model.second, miss, minlength=n))
-    )

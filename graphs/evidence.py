@@ -20,8 +20,14 @@ import numpy.typing as npt
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 
+STAND = 0.0
+"""An edge stands when prior and evidence together exceed this: one operator is likelier than not."""
+
 HIDING = 0.5
 """Share of operators who keep the accounts of one operation apart in whatever channel they can."""
+
+HABIT = 1.0
+"""The most, in bits, that a habit in common says: whole populations never pay, or sign up and do nothing."""
 
 LEAST_ABSENT = 0.05
 """Least chance that one operator's accounts have nothing in common in a group of layers."""
@@ -126,6 +132,10 @@ class Model:
                 best[layer.pair] = np.maximum(best[layer.pair], layer.bits)
         return best
 
+    def presence_bits(self, group: str) -> FloatArray:
+        """What it says of all pairs how many of their ends have anything in a group."""
+        return np.asarray(np.minimum(self.presence[group].bits, HABIT))
+
     def bits(self) -> FloatArray:
         """Prior and evidence of each pair, log2 odds; float64[pairs]."""
         total = np.full(len(self), self.prior)
@@ -135,7 +145,7 @@ class Model:
             total += np.maximum(best, 0.0)
             absent += np.where((best < 0) & self.both[group], self.absent_bits(group), 0.0)
             if group in self.presence:
-                habit = np.where(best < 0, self.presence[group].bits, 0.0)
+                habit = np.where(best < 0, self.presence_bits(group), 0.0)
                 absent += np.minimum(habit, 0.0)
                 alike = np.maximum(alike, habit)
         for contrast in self.contrasts:
@@ -167,7 +177,7 @@ class Model:
             missing[group] = np.flatnonzero((best < 0) & self.both[group][pairs])
             against[missing[group]] += self.absent_bits(group)
             if group in self.presence:
-                presence[group] = np.where(best < 0, self.presence[group].bits[pairs], 0.0)
+                presence[group] = np.where(best < 0, self.presence_bits(group)[pairs], 0.0)
                 against += np.minimum(presence[group], 0.0)
                 alike = np.maximum(alike, presence[group])
         against += alike

@@ -7,7 +7,15 @@ import pytest
 
 from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.labels import LABEL_BITS, NO_VERDICTS, Verdicts, spread, with_verdicts
+from ringwatch.graphs.labels import (
+    LABEL_BITS,
+    NO_VERDICTS,
+    VERDICT_BITS,
+    Verdicts,
+    spread,
+    suspension_bits,
+    with_verdicts,
+)
 
 
 def _world(seed: int = 1) -> Harm:
@@ -75,9 +83,16 @@ def _path(bits: float) -> tuple[Model, np.ndarray]:
     return Model(7, first, second, [], [], {}, 0.0), np.full(5, bits)
 
 
+def _labels(abusive: list[int], benign: list[int] | None = None) -> Verdicts:
+    sign = {**dict.fromkeys(abusive, LABEL_BITS), **dict.fromkeys(benign or [], -LABEL_BITS)}
+    account = np.array(sorted(sign))
+    n = len(account)
+    return Verdicts(account, np.array([sign[one] for one in sorted(sign)]), np.ones(n, dtype=bool), np.full(n, -1))
+
+
 def test_labels_spread_along_the_evidence_and_fade() -> None:
     model, bits = _path(8.0)
-    found = spread(model, bits, Verdicts(np.array([0]), np.array([LABEL_BITS])))
+    found = spread(model, bits, _labels([0]))
     assert (np.diff(found[:5]) < 0).all()
     assert found[4] > 0
     assert found[5:].tolist() == [0.0, 0.0]
@@ -85,23 +100,21 @@ def test_labels_spread_along_the_evidence_and_fade() -> None:
 
 def test_benign_labels_lower_and_opposite_ones_meet() -> None:
     model, bits = _path(8.0)
-    found = spread(model, bits, Verdicts(np.array([0, 4]), np.array([LABEL_BITS, -LABEL_BITS])))
+    found = spread(model, bits, _labels([0], [4]))
     assert found[:5] == pytest.approx(-found[4::-1])
     assert found[1] > 0 > found[3]
 
 
-def test_weak_ties_pass_little_on() -> None:
-    strong, weak = (
-        spread(model, bits, Verdicts(np.array([0]), np.array([LABEL_BITS])))[1]
-        for model, bits in (_path(8.0), _path(-6.0))
-    )
-    assert strong > 10 * weak > 0
+def test_what_does_not_stand_passes_nothing_on_and_a_doubtful_tie_less_than_a_sure_one() -> None:
+    sure, doubtful, fallen = (spread(model, bits, _labels([5]))[6] for model, bits in map(_path, (8.0, 0.5, -0.5)))
+    assert sure > 1.2 * doubtful > 0
+    assert fallen == 0
 
 
 def test_a_hub_of_many_ties_says_no_more_than_anyone() -> None:
     n = 400
     model = Model(n, np.zeros(n - 1, dtype=np.int64), np.arange(1, n), [], [], {}, 0.0)
-    found = spread(model, np.full(n - 1, 9.0), Verdicts(np.array([1]), np.array([LABEL_BITS])))
+    found = spread(model, np.full(n - 1, 9.0), _labels([1]))
     assert found[0] < 0.1
     assert found[2] < 0.1
 
@@ -116,8 +129,21 @@ def test_no_verdicts_change_nothing() -> None:
 def test_labels_move_the_abuse_of_a_cluster() -> None:
     harm = account_harm(np.zeros(30, dtype=np.int64), np.zeros(30, dtype=np.int64))
     cluster = np.repeat([0, 1, 2], 10)
-    verdicts = Verdicts(np.array([0, 1, 2, 10, 11, 12]), np.r_[np.full(3, LABEL_BITS), np.full(3, -LABEL_BITS)])
+    verdicts = _labels([0, 1, 2], [10, 11, 12])
     bad, good, unknown = cluster_bits(with_verdicts(harm, verdicts), cluster, 3)
     assert bad > 3
     assert good < -0.5
     assert unknown == pytest.approx(0.0)
+
+
+def test_a_suspension_is_worth_how_much_more_of_the_abusive_are_suspended() -> None:
+    score = np.r_[np.full(100, 0.95), np.full(4_900, 0.001)]
+    honest, debtors = np.arange(90), np.arange(100, 4_900, 50)
+    said = suspension_bits(score, honest)
+    assert said == VERDICT_BITS
+    assert suspension_bits(score, debtors) == 0.0
+    mixed = suspension_bits(score, np.r_[np.arange(5), debtors])
+    exact = np.log2((5 * 0.95 + 20 * 101 / 5_000) / (95 + 20) / ((101 - 5 * 0.95) / 4_900))
+    assert mixed == pytest.approx(exact, abs=0.05)
+    assert 0 < mixed < 2
+    assert suspension_bits(score, honest[:0]) == 0.0

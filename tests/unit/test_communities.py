@@ -36,9 +36,14 @@ def test_two_rings_and_a_weak_bridge_are_two_communities() -> None:
 
 
 def test_a_chain_stays_whole() -> None:
-    for length in (12, 30, 60):
+    for length in (12, 30, 60, 200):
         chain = [(a, b, 5.0) for a, b in pairwise(range(length))]
         assert set(_found(length, chain)) == {0}
+
+
+def test_doubtful_pairs_hold_together_who_have_several_of_them_and_one_holds_nothing() -> None:
+    assert set(_found(6, _clique(range(6), -1.5))) == {0}
+    assert _found(13, [*_clique(range(12), 8.0), (3, 12, -1.5)])[12] == -1
 
 
 def test_one_who_hangs_on_by_a_bit_is_let_go_and_a_weakly_tied_ring_is_kept() -> None:

@@ -9,6 +9,7 @@ import pytest
 from ringwatch.evaluation.metrics import auprc
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
+from ringwatch.graphs.scores import _draws
 from ringwatch.graphs.teaching import LEAST, OCTAVES, account_traits, taught
 
 N = 4_000
@@ -23,10 +24,15 @@ def _world(seed: int) -> tuple[FloatArray, IntArray, FloatArray]:
     return score, trait, abusive.astype(np.float64)
 
 
+def _alone(known: IntArray) -> IntArray:
+    """Everybody a unit of its own."""
+    return np.arange(len(known))
+
+
 def test_what_labels_teach_of_a_trait_helps_on_accounts_without_one() -> None:
     score, trait, abusive = _world(1)
     known, other = np.arange(N // 2), np.arange(N // 2, N)
-    odds = taught(score, [trait], known, abusive[known])
+    odds = taught(score, [trait], known, abusive[known], _alone(known))
     truth = abusive[other] > 0
     assert auprc(odds[other], truth) > auprc(score[other], truth) + 0.05
 
@@ -36,7 +42,10 @@ def test_a_trait_that_says_nothing_changes_little() -> None:
     known, other = np.arange(N // 2), np.arange(N // 2, N)
     noise = [np.random.default_rng(i).integers(0, 8, N) for i in range(6)]
     truth = abusive[other] > 0
-    assert auprc(taught(score, noise, known, abusive[known])[other], truth) > auprc(score[other], truth) - 0.02
+    assert (
+        auprc(taught(score, noise, known, abusive[known], _alone(known))[other], truth)
+        > auprc(score[other], truth) - 0.02
+    )
 
 
 @pytest.mark.parametrize("sort", [0.0, 1.0])
@@ -44,14 +53,34 @@ def test_a_handful_of_labels_of_either_sort_teaches_nothing(sort: float) -> None
     score, trait, abusive = _world(3)
     few = np.flatnonzero(abusive == sort)[: LEAST - 1]
     known = np.sort(np.concatenate([few, np.flatnonzero(abusive != sort)[:200]]))
-    odds = taught(score, [trait], known, abusive[known])
+    odds = taught(score, [trait], known, abusive[known], _alone(known))
     assert odds == pytest.approx(np.log2(score / (1 - score)))
+
+
+def test_what_only_each_operation_has_for_itself_teaches_nothing() -> None:
+    score, _, abusive = _world(5)
+    known = np.sort(np.r_[np.flatnonzero(abusive > 0)[:200], np.flatnonzero(abusive == 0)[:600]])
+    # Ten operations, each of its own day: by account that tells them from everybody, by operation it tells nothing.
+    operation = np.where(abusive[known] > 0, np.cumsum(abusive[known]).astype(np.int64) % 10, -1)
+    day = np.random.default_rng(5).integers(0, 400, N)
+    day[known[operation >= 0]] = 40 * operation[operation >= 0]
+    together = np.where(operation >= 0, operation, 10 + np.arange(len(known)))
+    unit = np.unique(together, return_inverse=True)[1]
+    untaught = np.log2(score / (1 - score))
+    assert taught(score, [day], known, abusive[known], unit) == pytest.approx(untaught)
+    assert taught(score, [day], known, abusive[known], _alone(known)) != pytest.approx(untaught)
+
+
+def test_who_was_drawn_together() -> None:
+    cluster, group = np.array([0, 0, 1, -1, -1, 2]), np.array([-1, 3, 3, -1, 0, -1])
+    assert _draws(cluster, group).tolist() == [0, 0, 0, 1, 2, 3]
+    assert _draws(np.array([-1]), np.array([-1])).tolist() == [0]
 
 
 def test_labels_that_are_rich_in_abuse_do_not_make_everybody_suspect() -> None:
     score, trait, abusive = _world(4)
     known = np.concatenate([np.flatnonzero(abusive > 0)[:300], np.flatnonzero(abusive == 0)[:300]])
-    probability = 1 / (1 + np.exp2(-taught(score, [trait], np.sort(known), abusive[np.sort(known)])))
+    probability = 1 / (1 + np.exp2(-taught(score, [trait], np.sort(known), abusive[np.sort(known)], _alone(known))))
     assert abs(probability.mean() - score.mean()) < 0.05
 
 
