@@ -19,7 +19,9 @@ def _export(
     session: Session,
     clusters: Annotated[list[str], typer.Argument(help="Ids of clusters of one run.")],
     output: Annotated[Path, typer.Option(help="A folder for csv and parquet, a file otherwise.")],
-    fmt: Annotated[str, typer.Option("--format", help="csv, parquet, json, graphml or gexf.")] = "json",
+    fmt: Annotated[
+        str, typer.Option("--format", help="csv, parquet, json, graphml, gexf, stix, misp, cypher or html.")
+    ] = "json",
     run: Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")] = None,
 ) -> None:
     """Write clusters as a network; the same clusters, the same bytes."""

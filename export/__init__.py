@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
 from ringwatch.export.json_format import records
-from ringwatch.export.packet import Format, Packet, make_packet
+from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
 from ringwatch.export.tables import write_table
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "ExportReport",
     "Format",
     "Packet",
+    "Reviewed",
+    "Words",
     "find_format",
     "make_packet",
     "records",

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ringwatch.errors import UsageError
+from ringwatch.export.cypher import CYPHER
 from ringwatch.export.graph_formats import GEXF, GRAPHML
 from ringwatch.export.json_format import JSON
+from ringwatch.export.misp import MISP
 from ringwatch.export.packet import Format, make_packet
+from ringwatch.export.page import HTML
+from ringwatch.export.stix import STIX
 from ringwatch.export.tabular import CSV, PARQUET
 from ringwatch.graphs.clusters import Cluster
 from ringwatch.workspace import fsync_path, write_atomic
 
-FORMATS: dict[str, Format] = {one.name: one for one in (CSV, PARQUET, JSON, GRAPHML, GEXF)}
+FORMATS: dict[str, Format] = {one.name: one for one in (CSV, PARQUET, JSON, GRAPHML, GEXF, STIX, MISP, CYPHER, HTML)}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -13,16 +12,14 @@ from networkx.readwrite.gexf import GEXFWriter
 
 from ringwatch.export.json_format import records
 from ringwatch.export.packet import Format, Packet
-
-# What XML 1.0 cannot carry at all; tab and line breaks would be normalised to blanks inside attributes.
-_NOT_XML = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from ringwatch.export.text import escaped
 
 
 def clean(value: Any) -> Any:
     """A value that both formats carry: lists become text, and characters that XML lacks escapes like `\\u0001`."""
     if isinstance(value, list):
         value = ";".join(value)
-    return _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", value) if isinstance(value, str) else value
+    return escaped(value) if isinstance(value, str) else value
 
 
 def to_graph(packet: Packet) -> nx.Graph[str]:

@@ -6,7 +6,7 @@ what they are given write the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,6 +20,7 @@ CLUSTER_COLUMNS = (
 )  # fmt: skip
 NODE_COLUMNS = ("id", "kind", "cluster_id", "membership", "score")
 EDGE_COLUMNS = ("src", "dst", "type", "bits", "layers", "count", "first_seen", "last_seen")
+TIMELINE_COLUMNS = ("cluster_id", "day", "events", "harmful", "refused")
 EVIDENCE_COLUMNS = ("cluster_id", "against", "layer", "bits", "text", "entity", "accounts")
 
 _EDGE_TYPES = {name: edge for name, (_, edge) in ENTITY_NODES.items()} | {
@@ -30,6 +31,27 @@ _EDGE_TYPES = {name: edge for name, (_, edge) in ENTITY_NODES.items()} | {
 
 
 @dataclass(frozen=True)
+class Words:
+    """What a reviewer said: when, who, what they did by it, and why."""
+
+    time: str
+    author: str
+    what: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What became of a cluster as a case: action by account, reason by excluded account, words in their order."""
+
+    case_id: str
+    state: str
+    actions: Mapping[str, str]
+    excluded: Mapping[str, str]
+    words: tuple[Words, ...]
+
+
+@dataclass(frozen=True)
 class Packet:
     """What an export says of one or more clusters.
 
@@ -37,13 +59,16 @@ class Packet:
     score, and the entities that they used (kind: the entity's type). `edges`: EDGE_COLUMNS, between ids of nodes:
     COORDINATED_WITH between accounts with bits and layers, the contract's edge types from accounts to entities with
     count, first_seen and last_seen. `evidence`: EVIDENCE_COLUMNS, `against` true for counter-evidence.
-    `layers` are lists; what does not apply is null.
+    `timeline`: TIMELINE_COLUMNS. `review`: what people have decided, where they have. `layers` are lists; what does
+    not apply is null.
     """
 
     clusters: pd.DataFrame
     nodes: pd.DataFrame
     edges: pd.DataFrame
     evidence: pd.DataFrame
+    timeline: pd.DataFrame
+    review: Reviewed | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +83,7 @@ class Format:
     render: Callable[[Packet], dict[str, bytes]]
 
 
-def make_packet(clusters: Sequence[Cluster]) -> Packet:
+def make_packet(clusters: Sequence[Cluster], review: Reviewed | None = None) -> Packet:
     """The packet of some clusters of one run; an entity that several of them use is one node."""
     parts = sorted(clusters, key=lambda cluster: cluster.cluster_id)
     head = pd.DataFrame(
@@ -91,6 +116,8 @@ def make_packet(clusters: Sequence[Cluster]) -> Packet:
         nodes[list(NODE_COLUMNS)].reset_index(drop=True),
         edges.reset_index(drop=True),
         _evidence(parts),
+        _timeline(parts),
+        review,
     )
 
 
@@ -124,6 +151,12 @@ def _evidence(parts: Sequence[Cluster]) -> pd.DataFrame:
     order = table.assign(weight=-table["bits"].abs())
     order = order.sort_values(["cluster_id", "against", "weight", "layer", "text"], kind="stable")
     return order[list(EVIDENCE_COLUMNS)].reset_index(drop=True)
+
+
+def _timeline(parts: Sequence[Cluster]) -> pd.DataFrame:
+    days = _together([part.timeline.assign(cluster_id=part.cluster_id) for part in parts], TIMELINE_COLUMNS)
+    days["day"] = _moments(days["day"])
+    return days.sort_values(["cluster_id", "day"], kind="stable", ignore_index=True)
 
 
 def _together(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

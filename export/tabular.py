@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ringwatch.export.packet import Format, Packet
+from ringwatch.export.text import escaped
 
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""A cell that begins with one of these is a formula to some spreadsheet (the last four where full-width is typed)."""
+_RUNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""A cell that begins with one of these is a formula to some spreadsheet (the last four where full-width is typed). So
+are tabs and line breaks, which are spelled out anyway."""
 
 _README = """\
 An account network exported by ringwatch.
@@ -26,9 +28,10 @@ edges.csv      src and dst are ids of nodes.csv; COORDINATED_WITH has bits and l
 evidence.csv   the reasons in bits; where "against" is true they speak against the cluster
 
 UTF-8, comma-separated, first row the names, times in UTC, lists separated by semicolons, an empty cell is no value.
-A text cell that a spreadsheet could run (it begins with = + - @, their full-width forms, a tab or a line break) has
-an apostrophe (') in front of it, and so has a text cell that begins with an apostrophe: take one off to have the
-original. Numbers are left as they are.
+A text cell that a spreadsheet could run (it begins with = + - @ or their full-width forms) has an apostrophe (') in
+front of it, and so has a text cell that begins with an apostrophe: take one off to have the original. Control
+characters and those that turn the direction of writing are spelled \\uXXXX (and a backslash before such a spelling
+\\u005c). Numbers are left as they are.
 """
 
 
@@ -42,7 +45,9 @@ def _tables(packet: Packet) -> dict[str, pd.DataFrame]:
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet runs; one leading apostrophe more where it begins with what could run, or with one."""
+    """Text that no spreadsheet runs and no reader is misled by: what acts is spelled out (`export.text`), and it has
+    one leading apostrophe more where it begins with what could run, or with one."""
+    text = escaped(text)
     return f"'{text}" if text.startswith((*_RUNS, "'")) else text
 
 

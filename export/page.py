@@ -1,0 +1,256 @@
+"""One self-contained HTML file: what a cluster is, the reasons as a waterfall, the graph, the days, the members.
+
+Nothing runs in it: there is no script, the policy of the page forbids every source but its own styles, and text is
+escaped, with what acts on a screen spelled out. Works offline, prints, and follows the reader's dark mode.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringwatch.export.json_format import records
+from ringwatch.export.layout import layout
+from ringwatch.export.packet import Format, Packet, Reviewed
+from ringwatch.export.text import escaped
+from ringwatch.graphs.clusters import ABUSE_LAYERS
+
+_WIDE, _HIGH = 960, 640
+_STRONGEST = 3
+"""Ties that are drawn of each account, its strongest; all of them would be a blot."""
+_NAMED = 60
+"""A graph of more nodes has no names in it; they are in the titles of its points."""
+_LISTED = 5000
+_ROW = 26
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--soft:#666;--line:#ccc;--for:#b3261e;--against:#1b6e3c;
+--account:#2b5fb3;--entity:#9a6a00}
+@media (prefers-color-scheme:dark){:root{--ink:#e8e8e8;--paper:#16181b;--soft:#aaa;--line:#444;--for:#ff8a80;
+--against:#7bd89a;--account:#8ab4f8;--entity:#f0c060}}
+*{box-sizing:border-box}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;
+padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.2rem .6rem .2rem 0;vertical-align:top;
+border-bottom:1px solid var(--line)}td.n,th.n{text-align:right;white-space:nowrap}
+td,h1,h2,li{overflow-wrap:anywhere;unicode-bidi:isolate}
+svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--ink)}
+.soft{color:var(--soft)}.for{fill:var(--for)}.against{fill:var(--against)}
+.account{fill:var(--account)}.entity{fill:var(--entity)}
+.tie{stroke:var(--account);stroke-opacity:.35}.use{stroke:var(--entity);stroke-opacity:.35}
+.axis{stroke:var(--line)}code{font-size:.85em;overflow-wrap:anywhere}
+@media print{body{margin:0;max-width:none;color:#000;background:#fff}h2{break-after:avoid}
+tr,svg{break-inside:avoid}}
+"""
+
+
+def shown(text: Any) -> str:
+    """Text as it may stand anywhere in the page: between tags and in attributes."""
+    return html.escape(escaped(str(text)), quote=True)
+
+
+def _render(packet: Packet) -> dict[str, bytes]:
+    names = ", ".join(packet.clusters["cluster_id"])
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta http-equiv="Content-Security-Policy"'
+        " content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">",
+        '<meta name="referrer" content="no-referrer">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>Cluster {shown(names)}</title><style>{_STYLE}</style></head><body><main>",
+    ]
+    for row in records(packet.clusters):
+        parts += _cluster(packet, row)
+    if packet.review is not None:
+        parts += _review(packet.review)
+    parts.append(
+        "<p class=soft>Coordinated is not malicious: a class, a company or a family is one operation too.</p>"
+    )
+    parts.append("</main></body></html>")
+    return {"clusters.html": ("\n".join(parts) + "\n").encode()}
+
+
+def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
+    name = row["cluster_id"]
+    nodes = packet.nodes
+    members = nodes[nodes["cluster_id"] == name]
+    abuse = "unknown: the data says nothing of harm" if row["abuse"] is None else f"{row['abuse']:.2f}"
+    seen = " to ".join(row[end][:10] for end in ("first_seen", "last_seen") if row[end]) or "at no known time"
+    yield f"<h1>Cluster {shown(name)}</h1>"
+    yield _table(
+        ("", ""),
+        [
+            ("score", f"{row['score']:.3f}"),
+            ("one operation", f"{row['coordination']:.3f} ({row['bits']:+.1f} bits a pair)"),
+            ("abuse", abuse),
+            ("accounts", row["size"]),
+            ("seen", seen),
+            ("status", row["status"]),
+            ("run, digest", f"{row['run_id']}, {row['digest']}"),
+        ],
+    )
+    reasons = records(packet.evidence[packet.evidence["cluster_id"] == name])
+    for question, some in (
+        ("One operation?", [reason for reason in reasons if reason["layer"] not in ABUSE_LAYERS]),
+        ("Abuse?", [reason for reason in reasons if reason["layer"] in ABUSE_LAYERS]),
+    ):
+        if some:
+            yield f"<h2>{question}</h2>"
+            yield _waterfall(question, sorted(some, key=lambda reason: -reason["bits"]))
+            yield _table(
+                ("bits", "layer", "reason"),
+                [(f"{one['bits']:+.2f}", one["layer"].replace("_", " "), one["text"]) for one in some],
+                numbers=(0,),
+            )
+    yield "<h2>Graph</h2>"
+    yield _graph(packet, set(members["id"]))
+    days = packet.timeline[packet.timeline["cluster_id"] == name]
+    if len(days):
+        yield "<h2>Days</h2>"
+        yield _timeline(days)
+    yield "<h2>Members</h2>"
+    review = packet.review
+    rows = [
+        (
+            one["id"], f"{one['membership']:.2f}", f"{one['score']:.3f}",
+            *([] if review is None else [_fate(review, one["id"])]),
+        )
+        for one in records(members.sort_values(["membership", "id"], ascending=[False, True]).head(_LISTED))
+    ]  # fmt: skip
+    columns = ("account", "membership", "score", *([] if review is None else ["what is done"]))
+    yield _table(columns, rows, numbers=(1, 2))
+    if len(members) > _LISTED:
+        yield f"<p>{len(members) - _LISTED:,} more are in the other formats.</p>"
+
+
+def _fate(review: Reviewed, account: str) -> str:
+    if account in review.excluded:
+        return f"excluded: {review.excluded[account]}"
+    return review.actions.get(account, "")
+
+
+def _review(review: Reviewed) -> Iterator[str]:
+    yield f"<h2>Review: {shown(review.case_id)}, {shown(review.state)}</h2>"
+    yield _table(
+        ("when", "who", "what", "why"),
+        [(words.time[:19], words.author, words.what, words.text) for words in review.words],
+    )
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, numbers: tuple[int, ...] = ()) -> str:
+    def cells(tag: str, row: tuple[Any, ...]) -> str:
+        kinds = [' class="n"' if place in numbers else "" for place in range(len(row))]
+        return "".join(f"<{tag}{kind}>{shown(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+
+    head = f"<thead><tr>{cells('th', columns)}</tr></thead>" if any(columns) else ""
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f"<table>{head}<tbody>{body}</tbody></table>"
+
+
+def _waterfall(question: str, reasons: list[dict[str, Any]]) -> str:
+    """Reasons as steps, each from where the sum before it ends."""
+    ends = np.cumsum([0.0, *(reason["bits"] for reason in reasons)])
+    low, high = float(min(0.0, ends.min())), float(max(0.0, ends.max()))
+    left, right = 190, _WIDE - 70
+    scale = (right - left) / max(high - low, 1e-9)
+
+    def place(bits: float) -> float:
+        return left + (bits - low) * scale
+
+    zero, bottom = place(0.0), _ROW * (len(reasons) + 1)
+    bars = [f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{bottom}"/>']
+    for number, reason in enumerate(reasons):
+        start, end = sorted((place(float(ends[number])), place(float(ends[number + 1]))))
+        kind, top = ("for" if reason["bits"] >= 0 else "against"), number * _ROW
+        layer = reason["layer"].replace("_", " ")
+        bars.append(
+            f'<text x="{left - 10}" y="{top + 17}" text-anchor="end">{shown(layer)}</text>'
+            f'<rect class="{kind}" x="{start:.1f}" y="{top + 4}" width="{max(end - start, 1):.1f}"'
+            f' height="{_ROW - 8}">'
+            f"<title>{shown(reason['text'])}</title></rect>"
+            f'<text x="{end + 6:.1f}" y="{top + 17}">{reason["bits"]:+.1f}</text>'
+        )
+    top = len(reasons) * _ROW
+    bars.append(f'<text x="{left - 10}" y="{top + 17}" text-anchor="end">together</text>')
+    bars.append(f'<text x="{place(float(ends[-1])) + 6:.1f}" y="{top + 17}">{ends[-1]:+.1f}</text>')
+    label = f"{question} Reasons in bits, {len(reasons)} of them, together {ends[-1]:+.1f}."
+    return f'<svg role="img" aria-label="{shown(label)}" viewBox="0 0 {_WIDE} {bottom}">{"".join(bars)}</svg>'
+
+
+def _graph(packet: Packet, members: set[str]) -> str:
+    """Members and what they share; of the ties between accounts each one's strongest."""
+    edges = packet.edges[packet.edges["src"].isin(members)]
+    ties = edges[edges["type"] == "COORDINATED_WITH"]
+    ties = ties[ties["dst"].isin(members)].sort_values(
+        ["bits", "src", "dst"], ascending=[False, True, True], ignore_index=True
+    )
+    # Which of its account's ties each end is, by strength: rows are in that order.
+    ends_of = pd.concat([ties["src"], ties["dst"]]).sort_index(kind="stable")
+    rank = ends_of.groupby(ends_of).cumcount()
+    ties = ties[rank.groupby(level=0).min() < _STRONGEST]
+    uses = edges[edges["type"] != "COORDINATED_WITH"]
+    drawn = pd.concat([ties, uses], ignore_index=True)
+    names = [*sorted(members), *sorted(set(uses["dst"]))]
+    number = {name: place for place, name in enumerate(names)}
+    kinds = packet.nodes.set_index("id")["kind"]
+    ends = np.array([[number[a], number[b]] for a, b in zip(drawn["src"], drawn["dst"], strict=True)], dtype=np.int64)
+    ends = ends.reshape(-1, 2)
+    weight = drawn["bits"].astype("float64").clip(lower=0.5).fillna(4.0).to_numpy(dtype=np.float64)
+    places = layout(len(names), ends, weight) * [_WIDE - 80, _HIGH - 60] + [40, 30]
+    marks = [
+        f'<line class="{"tie" if together else "use"}" x1="{places[a, 0]:.1f}" y1="{places[a, 1]:.1f}"'
+        f' x2="{places[b, 0]:.1f}" y2="{places[b, 1]:.1f}"/>'
+        for (a, b), together in zip(ends.tolist(), (drawn["type"] == "COORDINATED_WITH").tolist(), strict=True)
+    ]
+    for name, (x, y) in zip(names, places.tolist(), strict=True):
+        account = name in members
+        kind = "account" if account else str(kinds[name]).replace("_", " ")
+        title = f"<title>{shown(kind)}: {shown(name)}</title>"
+        if account:
+            marks.append(f'<circle class="account" cx="{x:.1f}" cy="{y:.1f}" r="6">{title}</circle>')
+        else:
+            marks.append(f'<rect class="entity" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{title}</rect>')
+        if len(names) <= _NAMED:
+            text = name if account else kind
+            marks.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">{shown(text[:24])}</text>')
+    label = f"{len(members)} accounts (circles) and {len(names) - len(members)} entities that they share (squares)."
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDE} {_HIGH}">{"".join(marks)}</svg>'
+        f'<p class="soft">{label} Lines between accounts: the {_STRONGEST} strongest ties of each.</p>'
+    )
+
+
+def _timeline(days: pd.DataFrame) -> str:
+    daily = days.set_index("day")[["events", "harmful"]].sort_index().asfreq("D", fill_value=0)
+    step = -(-len(daily) // 240)
+    counts = daily.groupby(np.arange(len(daily)) // step).sum()
+    first, last = daily.index[0].strftime("%Y-%m-%d"), daily.index[-1].strftime("%Y-%m-%d")
+    top, high = max(int(counts["events"].max()), 1), 120
+    wide = (_WIDE - 20) / len(counts)
+    bars = []
+    for place, (events, harmful) in enumerate(zip(counts["events"], counts["harmful"], strict=True)):
+        x = 10 + place * wide
+        for kind, what, count in (("account", "events", int(events)), ("for", "harmful", int(harmful))):
+            if count:
+                tall = high * count / top
+                bars.append(
+                    f'<rect class="{kind}" x="{x:.1f}" y="{high - tall:.1f}" width="{max(wide - 1, 1):.1f}"'
+                    f' height="{tall:.1f}"><title>{count:,} {what}</title></rect>'
+                )
+    bars.append(f'<text x="10" y="{high + 16}">{first}</text>')
+    bars.append(f'<text x="{_WIDE - 10}" y="{high + 16}" text-anchor="end">{last}</text>')
+    total, harm = int(counts["events"].sum()), int(counts["harmful"].sum())
+    label = f"Events by day from {first} to {last}: {total:,}, of which {harm:,} were harmful. Highest {top:,}."
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDE} {high + 24}">{"".join(bars)}</svg>'
+        f'<p class="soft">{label}</p>'
+    )
+
+
+HTML = Format("html", folder=False, render=_render)
