@@ -28,6 +28,7 @@ from ringwatch.cli import (
     replay,
     review,
     simulate,
+    takedown,
     workspace,
 )
 from ringwatch.cli.session import Shared
@@ -41,8 +42,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, console, review, export, evaluate, replay, evasion,
-    graph, simulate, demo,
+    workspace, ingest, detect, clusters, organizations, query, console, review, takedown, export, evaluate, replay,
+    evasion, graph, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

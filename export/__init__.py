@@ -9,14 +9,17 @@ from ringwatch.export.export import FORMATS, ExportReport, find_format, write_cl
 from ringwatch.export.json_format import records
 from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
 from ringwatch.export.tables import write_table
+from ringwatch.export.takedown import PacketReport, export_takedown
 
 __all__ = [
     "FORMATS",
     "ExportReport",
     "Format",
     "Packet",
+    "PacketReport",
     "Reviewed",
     "Words",
+    "export_takedown",
     "find_format",
     "make_packet",
     "records",

@@ -100,23 +100,42 @@ def write_clusters(clusters: Sequence[Cluster], fmt: str, output: Path) -> Expor
     )
 
 
+def write_files(output: Path, files: dict[str, bytes]) -> None:
+    """Writes files by name (`a/b` is in the folder `a`) into the folder `output`, wholly or not at all where it is
+    new; in one that holds nothing else they are replaced one by one.
+
+    Raises:
+        UsageError: `output` is a file, holds something else, or cannot be written.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _write_folder(output, files)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+
+
 def _write_folder(output: Path, files: dict[str, bytes]) -> None:
     """Makes the folder beside its place and moves it there; one that is there gets its files replaced one by one."""
     if output.exists():
         if not output.is_dir():
             raise UsageError(f"{output} is a file, and this format needs a folder.", hint="Choose another --output.")
-        others = sorted(path.name for path in output.iterdir() if path.name not in files)
+        there = [path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()]
+        others = sorted(name for name in there if name not in files)
         if others:
             raise UsageError(f"{output} holds something else: {others[0]}.", hint="Choose a new or empty folder.")
-        for name, data in files.items():
-            write_atomic(output / name, data)
+        _fill(output, files)
         return
     staged = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
     staged.mkdir()
     try:
-        for name, data in files.items():
-            write_atomic(staged / name, data)
+        _fill(staged, files)
         os.rename(staged, output)  # noqa: PTH104 (Path.replace says the same; a folder is moved, never merged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     fsync_path(output.parent)
+
+
+def _fill(folder: Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / name, data)

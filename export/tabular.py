@@ -51,7 +51,8 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith((*_RUNS, "'")) else text
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
+def safe_table(frame: pd.DataFrame) -> bytes:
+    """A frame as CSV whose texts run in no spreadsheet; times in UTC, lists by semicolons, nothing for a null."""
     shown = frame.copy()
     for name in shown.columns:
         column = shown[name]
@@ -70,7 +71,7 @@ def _render_csv(packet: Packet) -> dict[str, bytes]:
     lines = [
         f"  {safe_cell(name)}  {digest}" for name, digest in zip(heads["cluster_id"], heads["digest"], strict=True)
     ]
-    files = {f"{name}.csv": _csv(frame) for name, frame in _tables(packet).items()}
+    files = {f"{name}.csv": safe_table(frame) for name, frame in _tables(packet).items()}
     return files | {"README.txt": _README.format(clusters="\n".join(lines)).encode()}
 
 

@@ -4,6 +4,7 @@ and committed here; records of batches and runs go out."""
 from __future__ import annotations
 
 from ringwatch.pipeline.detect import run_detection
+from ringwatch.pipeline.facts import account_facts, later_batches
 from ringwatch.pipeline.ingest import ingest_drop
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
 from ringwatch.pipeline.runs import (
@@ -23,12 +24,14 @@ __all__ = [
     "Rehearsal",
     "Run",
     "RunRecord",
+    "account_facts",
     "apply_schema",
     "compare_runs",
     "create_workspace",
     "examine",
     "export_import_files",
     "ingest_drop",
+    "later_batches",
     "load_cluster",
     "load_organization",
     "load_run",
