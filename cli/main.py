@@ -21,6 +21,7 @@ from ringwatch.cli import (
     evaluate,
     evasion,
     export,
+    forget,
     graph,
     ingest,
     organizations,
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 for room in (
     workspace, ingest, detect, clusters, organizations, query, console, review, takedown, export, evaluate, replay,
-    evasion, graph, simulate, demo,
+    evasion, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

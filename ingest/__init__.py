@@ -6,6 +6,7 @@ the pipeline moves a staged batch into the log and names it in CURRENT.
 
 from ringwatch.ingest.batch import stage_batch
 from ringwatch.ingest.contract import tables
+from ringwatch.ingest.forget import Erasure, erase
 from ringwatch.ingest.log import EventLog
 from ringwatch.ingest.quarantine import QuarantineBatch, QuarantineExport, export_quarantine, list_quarantine
 from ringwatch.ingest.report import FrozenError, IngestReport, Mode
@@ -14,6 +15,7 @@ from ringwatch.ingest.sources import find_sources
 from ringwatch.ingest.vault import Revealed, reveal
 
 __all__ = [
+    "Erasure",
     "EventLog",
     "FrozenError",
     "IngestReport",
@@ -22,6 +24,7 @@ __all__ = [
     "QuarantineExport",
     "Revealed",
     "Rotation",
+    "erase",
     "export_quarantine",
     "find_sources",
     "list_quarantine",

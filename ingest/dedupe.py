@@ -165,7 +165,9 @@ def _lost_events(folder: Path, log: EventLog) -> str:
 
 def _name_entities(con: duckdb.DuckDBPyConnection, folder: Path, stored: list[Table]) -> None:
     """Writes the tokens and the prompts that stored rows refer to."""
-    used = " UNION ALL ".join(query for table in stored if (query := _used(table, folder / f"{table.name}.parquet")))
+    used = " UNION ALL ".join(
+        query for table in stored if (query := used_entities(table, folder / f"{table.name}.parquet"))
+    )
     tokens, prompts = folder / "tokens.parquet", folder / "prompts.parquet"
     if used and (folder / "tokens.part0000").is_file():
         # All of a row follows from its entity: equal entities are equal rows.
@@ -183,7 +185,7 @@ def _name_entities(con: duckdb.DuckDBPyConnection, folder: Path, stored: list[Ta
             con.execute(f"COPY ({rows}) TO {literal(str(prompts))} {_COPY}")
 
 
-def _used(table: Table, path: Path) -> str:
+def used_entities(table: Table, path: Path) -> str:
     """A query of the distinct (entity_type, entity) that the file of a table refers to."""
     source = f"read_parquet({literal(str(path))})"
     parts = [

@@ -197,7 +197,7 @@ class Dictionaries:
         self._con.unregister("incoming")
         self._size += table.nbytes
         kept = table.filter(_kernels.is_valid(table["args"]))
-        self._vault.keep(TOOL_ARGS, _named("args", np.asarray(kept["args"])), kept["raw"].combine_chunks())
+        self._vault.keep(TOOL_ARGS, named_codes("args", np.asarray(kept["args"])), kept["raw"].combine_chunks())
 
     # -- prompts ------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Dictionaries:
         new = first[~known]
         self._prompts = np.sort(np.concatenate([self._prompts, ids[~known]]), kind="stable")
         if self._config.prompt_exemplars:
-            self._vault.keep(PROMPT, _named("prompt", signed.ids[new]), texts.take(pa.array(new)))
+            self._vault.keep(PROMPT, named_codes("prompt", signed.ids[new]), texts.take(pa.array(new)))
         return _prompt_rows(signed, new)
 
 
@@ -239,7 +239,7 @@ def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:
     )
 
 
-def _named(kind: str, codes: np.ndarray[Any, Any]) -> Any:
-    """Tokens of 64-bit codes: the kind and 16 hex digits."""
+def named_codes(kind: str, codes: np.ndarray[Any, Any]) -> Any:
+    """Tokens of 64-bit codes: the kind and 16 hex digits; what the vault calls prompts and tool arguments."""
     digits = codes.astype(">i8").tobytes().hex()
     return pa.array([f"{kind}_{digits[start : start + 16]}" for start in range(0, len(digits), 16)], pa.string())

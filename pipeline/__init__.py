@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ringwatch.pipeline.detect import run_detection
 from ringwatch.pipeline.facts import account_facts, later_batches
+from ringwatch.pipeline.forget import forget
 from ringwatch.pipeline.ingest import ingest_drop
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
 from ringwatch.pipeline.runs import (
@@ -30,6 +31,7 @@ __all__ = [
     "create_workspace",
     "examine",
     "export_import_files",
+    "forget",
     "ingest_drop",
     "later_batches",
     "load_cluster",

@@ -78,10 +78,11 @@ def rebuild(workspace: Workspace, *, wait: float = 10.0) -> None:
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
     with workspace.writer(wait=wait):
-        _rebuild(workspace, workspace.current())
+        rebuild_as(workspace, workspace.current())
 
 
-def _rebuild(workspace: Workspace, current: Current) -> None:
+def rebuild_as(workspace: Workspace, current: Current) -> None:
+    """Commits `current` with a graph made anew from its log and its newest run. Inside `Workspace.writer`."""
     evidence = log_changes(workspace, current, ())
     with graph_writer(workspace, workspace.current()) as graph:
         graph.commit(
@@ -189,7 +190,7 @@ def rotate(workspace: Workspace, *, reason: str, wait: float = 10.0) -> str:
         for old, new in zip(current.batches, batches, strict=True):
             (staged / old).rename(workspace.log_dir / new)
         fsync_path(workspace.log_dir)
-        _rebuild(workspace, current.with_(batches=batches, token_key=new_key))
+        rebuild_as(workspace, current.with_(batches=batches, token_key=new_key))
         rename_tokens(workspace, current.runs, rotation.renamed)
         workspace.remove_secret(current.token_key)
     return new_key

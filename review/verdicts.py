@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ringwatch import audit
 from ringwatch.errors import BusyError
 from ringwatch.pipeline import store_verdicts
 from ringwatch.review.cases import Book, Case
@@ -66,6 +67,10 @@ def publish_verdicts(workspace: Workspace, *, wait: float = 10.0) -> int | None:
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
     labels = verdict_labels(load_book(workspace))
+    # What was erased, labels among it, must not come back; an erasure is preceded by a publication.
+    erased = [entry["time"] for entry in audit.read(workspace.audit_path) if entry["action"] == "forgotten"]
+    if erased:
+        labels = labels[labels["labelled_at"] > pd.Timestamp(erased[-1])]
     if labels.empty:
         return 0
     try:

@@ -1,0 +1,96 @@
+"""Erasure as a whole: log, vaults, runs and graph without an account, or without what is too old."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from ringwatch import audit
+from ringwatch.errors import UsageError
+from ringwatch.graphs.schema import EDGES
+from ringwatch.ingest import Erasure, erase
+from ringwatch.pipeline.stores import GRAPH_FOLDER
+from ringwatch.pipeline.workspaces import rebuild_as
+from ringwatch.workspace import Workspace, derive_key, fsync_path, write_atomic
+
+
+def forget(
+    workspace: Workspace,
+    accounts: Sequence[str] = (),
+    *,
+    before: datetime | None = None,
+    reason: str,
+    wait: float = 60.0,
+) -> Erasure:
+    """Erases all that is known of accounts, or all that is older than a moment, from everything but the audit log.
+
+    The audit log keeps that it was done, when and why, and a keyed hash of each account (`forgotten_as`). What it
+    says of cases stays, account ids among it: it is the record of what was decided of them. A run keeps what it found
+    of others; a cluster that had an erased member is to be detected anew before anything is decided of it.
+
+    Raises:
+        UsageError: no reason, nothing to erase is named, or the log knows nothing of an account.
+        BusyError, UnavailableError, PolicyError: as `rebuild`. RingwatchError: a vault is damaged.
+    """
+    if not reason.strip():
+        raise UsageError("An erasure needs a reason.", hint="Give one with --reason; the audit log keeps it.")
+    if bool(accounts) == (before is not None):
+        raise UsageError("Say what to erase.", hint="Name accounts, or give --older-than.")
+    with workspace.writer(wait=wait):
+        current = workspace.current()
+        staged = workspace.staging_dir / f"erasure-{secrets.token_hex(4)}"
+        names = [forgotten_as(workspace, account) for account in accounts]
+        done = erase(workspace, current, staged, accounts=accounts, before=before)
+        said = {"accounts": names, "before": before.isoformat() if before else None, "reason": reason}
+        audit.record(workspace.audit_path, "forget", **said)
+        batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
+        for old, new in zip(current.batches, batches, strict=True):
+            (staged / old).rename(workspace.log_dir / new)
+        fsync_path(workspace.log_dir)
+        for run in current.runs:
+            _without(workspace.runs_dir / run, set(done.accounts))
+        rebuild_as(workspace, current.with_(batches=batches))
+        audit.record(
+            workspace.audit_path, "forgotten", **said, rows=done.rows, originals=done.originals,
+            whole_accounts=len(done.accounts),
+        )  # fmt: skip
+    return done
+
+
+def forgotten_as(workspace: Workspace, account: str) -> str:
+    """What the audit log calls an account that was erased: a keyed hash, so that the log does not name it."""
+    return hmac.digest(derive_key(workspace.secret("signatures"), "forgotten"), account.encode(), "sha256").hex()
+
+
+def _without(run: Path, gone: set[str]) -> None:
+    """Takes rows of accounts out of what a run keeps; once more does no harm."""
+    for path in sorted([*run.glob("*.parquet"), *(run / GRAPH_FOLDER).glob("*.parquet")]):
+        frame = pd.read_parquet(path)
+        kept = frame
+        for column in _account_columns(path):
+            if column in kept.columns:
+                kept = kept[~kept[column].isin(gone)]
+        if "entity" in kept.columns and path.parent == run:
+            # The exemplar of a relation is an account.
+            kept = kept.assign(entity=kept["entity"].where(~kept["entity"].isin(gone)))
+        if not kept.equals(frame):
+            out = io.BytesIO()
+            kept.to_parquet(out, index=False, compression="zstd")
+            write_atomic(path, out.getvalue())
+
+
+def _account_columns(path: Path) -> tuple[str, ...]:
+    """The columns of a run's file that name accounts."""
+    kind, _, name = path.stem.partition("-")
+    if kind == "edges" and name in EDGES:
+        ends = (("src", EDGES[name].src), ("dst", EDGES[name].dst))
+        return tuple(column for column, label in ends if label == "Account")
+    if kind == "nodes":
+        return ("id",) if name == "Account" else ()
+    return ("account_id", "src", "dst")

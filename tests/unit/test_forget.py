@@ -1,0 +1,184 @@
+"""What is erased is nowhere any more, not even in the vault; what others have as well stays; the audit log tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+from drops import make_tables, write_drop
+
+from ringwatch import audit, ingest, pipeline
+from ringwatch.config import make_config
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.graphs.digest import graph_digest
+from ringwatch.ingest.vault import read_vault
+from ringwatch.pipeline.forget import forgotten_as
+from ringwatch.review import Action, Decision, decide, open_cases, propose, publish_verdicts
+from ringwatch.review.workflow import current_cluster
+from ringwatch.workspace import Workspace
+
+from .reviewing import make_office
+
+
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    tables = make_tables(5, loners=12, rings=2)
+    gone = next(row for row in tables["events"] if row["account_id"] == "loner3")
+    blank = dict.fromkeys(gone)
+    tables["events"] += [
+        {**blank, "event_id": "own", "ts": "2026-02-20T00:00:00Z", "account_id": "loner3", "kind": "tool_call",
+         "ip": "198.51.100.7", "prompt": "a secret that nobody else ever wrote down anywhere at all", "tool": "fetch",
+         "tool_args": json.dumps({"host": "own-target"}), "refused": False, "harm_score": 0.0},
+        {**blank, "event_id": "bad", "ts": "never", "account_id": "loner3", "kind": "chat", "ip": "198.51.100.9",
+         "refused": False, "harm_score": 0.0},
+        {**blank, "event_id": "worse", "ts": "never", "account_id": "loner4", "kind": "chat", "refused": False,
+         "harm_score": 0.0},
+    ]  # fmt: skip
+    tables["relations"] += [
+        {"src_account_id": "loner3", "dst_account_id": "loner5", "kind": "follow", "ts": "2026-02-01T00:00:00Z",
+         "count": 1, "amount": None},
+        {"src_account_id": "loner5", "dst_account_id": "loner6", "kind": "follow", "ts": "2026-02-01T00:00:00Z",
+         "count": 1, "amount": None},
+    ]  # fmt: skip
+    return tables
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forget")
+    workspace = pipeline.create_workspace(folder / "workspace", make_config())
+    pipeline.ingest_drop(workspace, [write_drop(folder / "drop", _tables())])
+    pipeline.run_detection(workspace, seed=1)
+    return workspace.root
+
+
+@pytest.fixture
+def workspace(made: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(made, tmp_path / "workspace")
+    return Workspace.open(tmp_path / "workspace")
+
+
+def _originals(workspace: Workspace) -> set[str]:
+    return {
+        str(value)
+        for batch in workspace.current().batches
+        if (workspace.log_dir / batch / "vault.bin").is_file()
+        for _, rows in read_vault(workspace, batch)
+        for value in rows["value"].to_pylist()
+    }
+
+
+def _named(workspace: Workspace, name: str) -> list[str]:
+    """Every file of a workspace that has the name in it, Parquet unpacked, but the audit log."""
+    found, whole = [], re.compile(rf"(?<!\w){re.escape(name)}(?!\w)".encode())
+    for path in workspace.root.rglob("*"):
+        if not path.is_file() or path.name == "audit.log":
+            continue
+        data = path.read_bytes()
+        if path.suffix == ".parquet":
+            data = pd.read_parquet(path).astype(str).to_csv().encode()
+        if whole.search(data):
+            found.append(str(path.relative_to(workspace.root)))
+    return found
+
+
+def _graph(workspace: Workspace) -> str:
+    with closing(pipeline.open_store(workspace)) as store:
+        return graph_digest(store)
+
+
+def test_an_account_is_erased_everywhere_and_nobody_else(workspace: Workspace, tmp_path: Path) -> None:
+    assert _named(workspace, "loner3")
+    before = _originals(workspace)
+    own = {"198.51.100.7", "198.51.100.9", "a secret that nobody else ever wrote down anywhere at all"}
+    assert own - {"198.51.100.9"} <= before
+    done = pipeline.forget(workspace, ["loner3"], reason="request 12")
+    assert done.accounts == ("loner3",)
+    assert done.rows == {"accounts": 1, "events": 7, "relations": 1, "quarantine": 1}
+    assert _named(workspace, "loner3") == []
+    after = _originals(workspace)
+    assert len(before) - len(after) == done.originals > 5
+    assert not after & own
+    assert not [value for value in after if "loner3" in value or "own-target" in value]
+    # The same as if it had never been there: what others share stays, in the vault as well.
+    tables = {name: [row for row in rows if "loner3" not in row.values()] for name, rows in _tables().items()}
+    other = pipeline.create_workspace(tmp_path / "other", make_config(), keys_from=workspace.root)
+    pipeline.ingest_drop(other, [write_drop(tmp_path / "drop", tables)])
+    assert _graph(workspace) == _graph(other)
+    assert _originals(other) == after
+    pipeline.run_detection(workspace, seed=1)
+    assert "loner3" not in set(pipeline.load_scores(workspace)["account_id"])
+
+
+def test_the_audit_log_keeps_that_it_was_done_and_names_nobody(workspace: Workspace) -> None:
+    pipeline.forget(workspace, ["loner3"], reason="request 12")
+    first, last = audit.read(workspace.audit_path)[-2:]
+    assert (first["action"], last["action"]) == ("forget", "forgotten")
+    assert last["accounts"] == [forgotten_as(workspace, "loner3")]
+    assert (last["reason"], last["rows"]["events"]) == ("request 12", 7)
+    assert "loner3" not in workspace.audit_path.read_text()
+    audit.verify(workspace.audit_path)
+
+
+def test_what_is_in_no_log_cannot_be_erased(workspace: Workspace) -> None:
+    before = workspace.current()
+    with pytest.raises(UsageError, match="nothing of 1 of the accounts"):
+        pipeline.forget(workspace, ["nobody"], reason="x")
+    with pytest.raises(UsageError, match="needs a reason"):
+        pipeline.forget(workspace, ["loner3"], reason=" ")
+    with pytest.raises(UsageError, match="Say what"):
+        pipeline.forget(workspace, reason="x")
+    assert workspace.current() == before
+    assert not workspace.audit_path.exists() or "forget" not in workspace.audit_path.read_text()
+
+
+def test_what_is_too_old_goes_and_accounts_of_which_nothing_is_left(workspace: Workspace) -> None:
+    moment = datetime.fromisoformat("2026-02-14T00:00:00+00:00")
+    done = pipeline.forget(workspace, before=moment, reason="kept for half a year")
+    log = {}
+    with duckdb.connect() as con:
+        ingest.EventLog(workspace, workspace.current()).attach(con)
+        for table in ("events", "accounts", "relations"):
+            log[table] = con.execute(f"FROM {table}").df()
+    assert log["events"]["ts"].min() >= moment
+    assert len(log["events"])
+    assert not set(done.accounts) & set(log["accounts"]["account_id"])
+    assert set(log["events"]["account_id"]) <= set(log["accounts"]["account_id"])
+    assert done.accounts
+    for account in done.accounts:
+        assert _named(workspace, account) == [], account
+    assert done.rows["events"] + len(log["events"]) == len(_tables()["events"]) - 2
+
+
+def test_once_more_has_no_effect_and_the_graph_is_that_of_the_log(workspace: Workspace) -> None:
+    pipeline.forget(workspace, ["loner3"], reason="x")
+    one = _graph(workspace)
+    pipeline.rebuild(workspace)
+    assert _graph(workspace) == one
+    again = pipeline.forget(workspace, ["loner4"], reason="x")
+    assert again.rows["events"] == 6
+
+
+def test_verdicts_of_whom_is_erased_do_not_come_back_and_their_cluster_is_detected_anew(tmp_path: Path) -> None:
+    office = make_office(tmp_path)
+    workspace, people = office.workspace, office.people
+    cluster = office.clusters[0]
+    account = office.cluster().members["account_id"].iloc[0]
+    case = open_cases(workspace, people["ann"], [cluster]).cases[0].case_id
+    propose(workspace, people["ann"], [case], action=Action.SUSPEND, reason="x")
+    decide(workspace, people["bob"], [case], Decision.APPROVE, reason="x")
+    publish_verdicts(workspace)
+    pipeline.forget(workspace, [account], reason="x")
+    assert publish_verdicts(workspace) == 0
+    assert _named(workspace, account) == []
+    with pytest.raises(RingwatchError, match="holds another"):
+        current_cluster(workspace, cluster)
+    pipeline.run_detection(workspace, seed=1)
+    assert account not in set(pipeline.load_run(workspace).members["account_id"])
