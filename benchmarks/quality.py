@@ -159,6 +159,9 @@ def _calibrated(title: str, found: list[dict[str, Any]]) -> Iterator[Figure]:
     ):
         values = [float(document["calibration"][name]["ece"]["value"]) for document in found]
         yield mean(f"{title}: {what}", values, at_most=bound)
+    for name, what in (("score", "scores of clusters"), ("coordination", "coordination of clusters")):
+        errors = [float(document["calibration"]["clusters"][name]["ece"]["value"]) for document in found]
+        yield mean(f"{title}: expected calibration error of {what}", errors)
 
 
 # -- the real network ------------------------------------------------------------------------------------------------

@@ -115,6 +115,13 @@ def _show_calibration(session: Session, calibration: Calibration) -> None:
     ]
     session.table(("claim", "pairs", "claimed", "right"), bins, right=("pairs", "claimed", "right"))
     session.line()
+    clusters = [
+        (f"{name}, {one.low:.2f} to {one.high:.2f}", f"{one.pairs:,}", number(one.claimed), number(one.right))
+        for name, found in calibration.clusters.items()
+        for one in found.bins
+    ]
+    session.table(("clusters", "number", "claimed", "right"), clusters, right=("number", "claimed", "right"))
+    session.line()
     kinds = [(one.kind, f"{one.pairs:,}", number(one.claimed), f"{one.standing:,}") for one in calibration.kinds]
     session.table(("pairs within", "pairs", "claimed", "standing"), kinds, right=("pairs", "claimed", "standing"))
 

@@ -1,4 +1,5 @@
-"""Are the bits right? Of the pairs that claim a probability of one operator, how many have one."""
+"""Are the bits right? Of the pairs that claim a probability of one operator, how many have one; and of the clusters
+that claim one of being an abusive operation, how many are."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pandas as pd
 from ringwatch.evaluation.intervals import RESAMPLES, Estimate, estimate
 from ringwatch.evaluation.metrics import ECE_BINS, BoolArray, FloatArray, IntArray
 from ringwatch.evaluation.plots import Line, line_chart
-from ringwatch.evaluation.truth import ObjectArray, Truth
+from ringwatch.evaluation.truth import ObjectArray, Truth, place
 from ringwatch.graphs import Model
 from ringwatch.graphs.learning import probability
 
@@ -21,7 +22,8 @@ PLOTTED = 5
 
 @dataclass(frozen=True)
 class Bin:
-    """Pairs that claim a probability from `low` to `high`: how many, their mean claim, the share that is right."""
+    """Pairs (or clusters) that claim a probability from `low` to `high`: how many, their mean claim, the share that
+    is right."""
 
     low: float
     high: float
@@ -42,16 +44,17 @@ class Reliability:
     ece_equal_mass: Estimate
     bins: tuple[Bin, ...]
 
-    def document(self) -> dict[str, Any]:
+    def document(self, counted: str = "pairs") -> dict[str, Any]:
+        """As JSON; `counted` names what there are so many of."""
         return {
-            "pairs": self.pairs,
+            counted: self.pairs,
             "claimed": self.claimed.document(),
             "right": self.right.document(),
             "ece": self.ece.document(),
             "ece_equal_mass": self.ece_equal_mass.document(),
             "bins": [
                 {
-                    "low": one.low, "high": one.high, "pairs": one.pairs,
+                    "low": one.low, "high": one.high, counted: one.pairs,
                     "claimed": round(one.claimed, 6), "right": round(one.right, 6),
                 }
                 for one in self.bins
@@ -72,13 +75,15 @@ class Claimed:
 @dataclass(frozen=True)
 class Calibration:
     """Reliability of all candidate pairs, and of the edges that stand; by layer, of the pairs on which that layer is
-    the strongest evidence. `strict` counts no benign group as one."""
+    the strongest evidence. `strict` counts no benign group as one. `clusters`: of the scores of clusters and of their
+    coordination."""
 
     pairs: Reliability
     standing: Reliability
     strict: Reliability
     layers: dict[str, Reliability]
     kinds: tuple[Claimed, ...]
+    clusters: dict[str, Reliability]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -87,6 +92,7 @@ class Calibration:
             "strict": self.strict.document(),
             "layers": [{"layer": name, **one.document()} for name, one in self.layers.items()],
             "kinds": [asdict(one) for one in self.kinds],
+            "clusters": {name: one.document("clusters") for name, one in self.clusters.items()},
         }
 
 
@@ -94,23 +100,27 @@ def calibrate(
     model: Model,
     accounts: pd.Index,
     truth: Truth,
+    members: pd.DataFrame,
+    clusters: pd.DataFrame,
     *,
     operations: pd.DataFrame | None = None,
     benign_groups: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Calibration:
-    """Holds the probabilities of a model's candidate pairs to the truth.
+    """Holds the probabilities of a model's candidate pairs, and those of clusters, to the truth.
 
     What counts: pairs both ends of which are labelled, seen by the run and not left out of the evaluation. A pair is
     right where both ends are in one true group (one group_id, one label), operation or benign: bits are of
     coordination, and a company is as coordinated as an operation. It is wrong where they are in two, or where an end
     is a benign account of no known group; `strict` counts the pairs of benign groups as wrong as well. Pairs with an
     abusive account without a group are left out, since who its mates are is not known. This is the convention of the
-    pair figures.
+    pair figures. A cluster counts where more than half of its members are labelled; a score is right where more than
+    half are in one abusive group, coordination where they are in one true group of either sort.
 
     Args:
-        accounts: ids in the order of the model's indexes.
+        accounts: ids in the order of the model's indexes. members: cluster_id, account_id. clusters: cluster_id,
+            score, coordination.
         operations, benign_groups: group_id and kind of groups, the latter with their account_id.
     """
     truth = truth.with_benign(benign_groups)
@@ -135,7 +145,35 @@ def calibrate(
         of(everything, right & truth.positive[first]),
         {name: of(strongest == number) for number, name in enumerate(names) if (strongest == number).any()},
         _kinds(claim, right, truth.group_id[first], operations, benign_groups),
+        _clusters(truth, members, clusters, resamples=resamples, seed=seed),
     )
+
+
+def _clusters(
+    truth: Truth, members: pd.DataFrame, clusters: pd.DataFrame, *, resamples: int, seed: int
+) -> dict[str, Reliability]:
+    placed = place(truth, members, clusters["cluster_id"])
+    inside = placed.cluster >= 0
+    labelled = np.bincount(placed.cluster[inside], minlength=len(clusters))
+    counted = np.flatnonzero(placed.listed & (2 * labelled > placed.size))
+    grouped = inside & (truth.group >= 0)
+    cells = pd.DataFrame({"cluster": placed.cluster[grouped], "group": truth.group[grouped]})
+    cells = cells.value_counts(sort=False).reset_index(name="members")
+    most = cells[2 * cells["members"] > placed.size[cells["cluster"]]].set_index("cluster")["group"]
+    # The one group that most of a cluster is; a cluster of no such group is a unit of its own.
+    group = most.reindex(counted).fillna(-1).to_numpy(dtype=np.int64)
+    unit = np.where(group >= 0, group, int(truth.group.max(initial=-1)) + 1 + counted)
+    right = {"score": (group >= 0) & (group < truth.groups), "coordination": group >= 0}
+    return {
+        name: reliability(
+            clusters[name].to_numpy(dtype=np.float64)[counted],
+            right[name],
+            (unit, unit),
+            resamples=resamples,
+            seed=seed,
+        )
+        for name in right
+    }
 
 
 def _kinds(

@@ -68,7 +68,10 @@ def evaluate(
         if calibration:
             counted = select(truth, scores["account_id"], run.used_labels)
             ids = pd.Index(rehearsal.gathered.accounts.ids)
-            found = calibrate(rehearsal.weigh(), ids, counted, operations=operations, benign_groups=benign, seed=seed)
+            found = calibrate(
+                rehearsal.weigh(), ids, counted, run.members, run.clusters, operations=operations,
+                benign_groups=benign, seed=seed,
+            )  # fmt: skip
             report = replace(report, calibration=found)
         if ablation:
             report = replace(report, ablation=ablate(rehearsal, measure_found))

@@ -2,8 +2,9 @@
 
 Accounts are a mixture of two beta-binomials over (harmful, judged) events, fitted by EM; a beta-binomial, because
 one honest person's false alarms come in runs. A cluster is compared as a whole: under "abusive" each member is of
-the harmful kind with a chance q that is unknown, averaged over a few values, since not every member of an operation
-is caught at it; under "benign" with one of a few low chances, since honest groups differ in what sets off alarms.
+the harmful kind with a chance that is one of a few, since not every member of an operation is caught at it; under
+"benign" with one of a few low chances, since honest groups differ in what sets off alarms. How many clusters there
+are of each chance is learnt from all of them (the nonparametric mixture of Laird, JASA 1978, on a fixed grid).
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ BENIGN_PRECISION = 20.0
 ABUSIVE_PRECISION = 3.0
 EM_STEPS = 50
 CAUGHT = (0.2, 0.4, 0.65, 0.9)
-"""Shares of an operation's members whose harm is seen, averaged over."""
+"""Shares of an operation's members whose harm may be seen."""
 
 SUSPECT = (0.005, 0.02, 0.06)
-"""Shares of an honest group's members that look harmful all the same, averaged over."""
+"""Shares of an honest group's members that may look harmful all the same."""
+
+USUAL_SHARE = 0.2
+USUAL_CLUSTERS = 2.0
+"""The share of abusive clusters before anything is known, and how many clusters that weighs."""
 
 AUTHORISED = 0.8
 """How often harm from a known institution's own addresses is a team that tests safeguards, or a class about them."""
@@ -75,21 +80,59 @@ def _beta_binomial(h: FloatArray, n: FloatArray, mean: float, precision: float) 
     return np.asarray(betaln(h + a, n - h + b) - betaln(a, b))
 
 
-def cluster_bits(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
+@dataclass(frozen=True)
+class Rates:
+    """What share of clusters is abusive and of each of `CAUGHT`, and benign and of each of `SUSPECT`; together 1."""
+
+    caught: FloatArray
+    suspect: FloatArray
+
+    @property
+    def share(self) -> float:
+        """What share of clusters is abusive."""
+        return float(self.caught.sum())
+
+
+USUAL_RATES = Rates(
+    np.full(len(CAUGHT), USUAL_SHARE / len(CAUGHT)), np.full(len(SUSPECT), (1 - USUAL_SHARE) / len(SUSPECT))
+)
+
+
+def learn_rates(harm: Harm, cluster: IntArray, clusters: int) -> Rates:
+    """The rates of `clusters` clusters by EM from the usual ones; `cluster` is that of each account, -1 for none."""
+    usual = np.r_[USUAL_RATES.caught, USUAL_RATES.suspect]
+    likely = _likelihoods(harm, cluster, clusters)
+    rates = usual
+    for _ in range(EM_STEPS):
+        each = likely + np.log2(rates)[:, None]
+        each -= np.logaddexp2.reduce(each, axis=0)
+        rates = (np.exp2(each).sum(axis=1) + USUAL_CLUSTERS * usual) / (clusters + USUAL_CLUSTERS)
+    return Rates(rates[: len(CAUGHT)], rates[len(CAUGHT) :])
+
+
+def cluster_bits(harm: Harm, cluster: IntArray, clusters: int, rates: Rates = USUAL_RATES) -> FloatArray:
     """Bits for "this cluster is abusive", from the members' own bits; float64[clusters].
 
     `cluster` is the cluster of each account, -1 for none.
     """
+    likely = _likelihoods(harm, cluster, clusters)
+
+    def mixed(parts: FloatArray, weight: FloatArray) -> FloatArray:
+        return np.asarray(np.logaddexp2.reduce(parts + np.log2(weight / weight.sum())[:, None], axis=0))
+
+    return mixed(likely[: len(CAUGHT)], rates.caught) - mixed(likely[len(CAUGHT) :], rates.suspect)
+
+
+def _likelihoods(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
+    """log2 likelihood of each cluster by the share of its members that is of the harmful kind; float64[shares,
+    clusters], up to what all shares have in common."""
     members = np.flatnonzero(cluster >= 0)
     ratio = np.exp2(harm.bits[members])
-
-    def likelihood(shares: tuple[float, ...]) -> FloatArray:
-        parts = [
-            np.bincount(cluster[members], np.log2(share * ratio + 1 - share), minlength=clusters) for share in shares
-        ]
-        return np.asarray(np.logaddexp2.reduce(np.array(parts), axis=0) - np.log2(len(shares)))
-
-    return likelihood(CAUGHT) - likelihood(SUSPECT)
+    parts = [
+        np.bincount(cluster[members], np.log2(share * ratio + 1 - share), minlength=clusters)
+        for share in (*CAUGHT, *SUSPECT)
+    ]
+    return np.asarray(parts)
 
 
 def unauthorised(hosted: FloatArray) -> FloatArray:
@@ -100,11 +143,6 @@ def unauthorised(hosted: FloatArray) -> FloatArray:
     return np.asarray(1 - AUTHORISED * hosted)
 
 
-def abuse_probability(bits: FloatArray, *, prior: float = 0.2) -> tuple[FloatArray, float]:
-    """Posterior that each cluster is abusive, and the share of abusive clusters, learnt from `prior` by EM."""
-    share = prior
-    p = bits
-    for _ in range(EM_STEPS):
-        p = expit(bits * np.log(2) + np.log(share / (1 - share)))
-        share = float(np.clip((p.sum() + 2 * prior) / (len(p) + 2), 0.01, 0.8))
-    return np.asarray(p), share
+def abuse_probability(bits: FloatArray, share: float) -> FloatArray:
+    """Posterior that each cluster is abusive, where a `share` of them is."""
+    return np.asarray(expit(bits * np.log(2) + np.log(share / (1 - share))))

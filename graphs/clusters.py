@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ringwatch.graphs.abuse import LEAST_SHARE, Harm, abuse_probability, cluster_bits, unauthorised
+from ringwatch.graphs.abuse import LEAST_SHARE, Harm, abuse_probability, cluster_bits, learn_rates, unauthorised
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import Verdicts, with_verdicts
-from ringwatch.graphs.learning import probability
 from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
@@ -204,10 +203,10 @@ def describe_clusters(
 def _abuse(own: Harm, seen: bool, verdicts: Verdicts, formed: Formed) -> tuple[FloatArray, FloatArray]:
     """Bits and probability of abuse by cluster. Verdicts are a biased sample: where events say anything (`seen`), how
     many clusters are abusive is learnt from those alone, so that a cluster nobody has judged is what it was."""
-    count = len(formed)
-    bits = cluster_bits(with_verdicts(own, verdicts), formed.cluster, count)
-    share = abuse_probability(cluster_bits(own, formed.cluster, count))[1] if seen else abuse_probability(bits)[1]
-    return bits, probability(bits + np.log2(share / (1 - share)))
+    known = with_verdicts(own, verdicts)
+    rates = learn_rates(own if seen else known, formed.cluster, len(formed))
+    bits = cluster_bits(known, formed.cluster, len(formed), rates)
+    return bits, abuse_probability(bits, rates.share)
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauthorised
+from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, learn_rates, unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.clusters import Formed, mean_hosted
 from ringwatch.graphs.evidence import Model
@@ -39,7 +39,9 @@ def untouched_scores(
     worth = formed.coordination
     if harm is not None:
         hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
-        worth = worth * abuse_probability(cluster_bits(harm, formed.cluster, count))[0] * unauthorised(hosted)
+        rates = learn_rates(harm, formed.cluster, count)
+        abuse = abuse_probability(cluster_bits(harm, formed.cluster, count, rates), rates.share)
+        worth = worth * abuse * unauthorised(hosted)
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = _mate(model, bits, len(accounts))

@@ -85,7 +85,11 @@ def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str
 def test_calibration_is_of_pairs_that_the_run_weighed(everything: tuple[Done, str], folder: Path) -> None:
     done, page = everything
     found = done.document["calibration"]
-    assert set(found) == {"pairs", "standing", "strict", "layers", "kinds"}
+    assert set(found) == {"pairs", "standing", "strict", "layers", "kinds", "clusters"}
+    assert {name: one["clusters"] > 10 for name, one in found["clusters"].items()} == {
+        "score": True,
+        "coordination": True,
+    }
     pairs = found["pairs"]
     assert sum(one["pairs"] for one in pairs["bins"]) == pairs["pairs"]
     assert sum(one["pairs"] for one in found["layers"]) <= pairs["pairs"]

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, account_harm, cluster_bits
+from ringwatch.graphs.abuse import (
+    USUAL_RATES,
+    USUAL_SHARE,
+    Harm,
+    abuse_probability,
+    account_harm,
+    cluster_bits,
+    learn_rates,
+)
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import (
     LABEL_BITS,
@@ -60,8 +68,8 @@ def test_a_class_with_a_few_false_alarms_is_no_operation_and_one_red_teamer_make
     cluster[:120] = 0  # honest
     cluster[460:480] = 1  # an operation
     cluster[120:139] = cluster[480] = 2  # honest, but for one
-    bits = cluster_bits(harm, cluster, 3)
-    p, share = abuse_probability(bits)
+    rates = learn_rates(harm, cluster, 3)
+    p, share = abuse_probability(cluster_bits(harm, cluster, 3, rates), rates.share), rates.share
     assert p[0] < 0.05
     assert p[1] > 0.99
     assert p[2] < 0.5
@@ -69,9 +77,28 @@ def test_a_class_with_a_few_false_alarms_is_no_operation_and_one_red_teamer_make
 
 
 def test_nothing_known_of_a_cluster_is_the_usual_abuse() -> None:
-    p, share = abuse_probability(np.zeros(3))
-    assert p == pytest.approx(np.full(3, share))
-    assert len(abuse_probability(np.zeros(0))[0]) == 0
+    nothing = Harm(np.zeros(9), 0.02)
+    rates = learn_rates(nothing, np.repeat([0, 1, 2], 3), 3)
+    assert rates.share == pytest.approx(USUAL_SHARE)
+    assert abuse_probability(cluster_bits(nothing, np.repeat([0, 1, 2], 3), 3, rates), rates.share) == pytest.approx(
+        np.full(3, USUAL_SHARE)
+    )
+    assert learn_rates(nothing, np.full(9, -1), 0).share == pytest.approx(USUAL_SHARE)
+
+
+def test_where_operations_are_seen_at_it_a_family_of_which_little_was_seen_is_no_operation() -> None:
+    """A hundred homes of three with five clean events each, and four operations all of whose members do harm."""
+    rng = np.random.default_rng(3)
+    harmful = np.r_[rng.binomial(20, 0.01, 460), np.zeros(300, dtype=np.int64), rng.binomial(20, 0.5, 40)]
+    harm = account_harm(harmful, np.r_[np.full(460, 20), np.full(300, 5), np.full(40, 20)])
+    cluster = np.r_[np.full(460, -1), np.repeat(np.arange(100), 3), np.repeat(np.arange(100, 104), 10)]
+    rates = learn_rates(harm, cluster, 104)
+    p = abuse_probability(cluster_bits(harm, cluster, 104, rates), rates.share)
+    assert rates.share == pytest.approx(4 / 104, abs=0.02)
+    assert p[:100].max() < 0.02
+    assert p[100:].min() > 0.99
+    usual = abuse_probability(cluster_bits(harm, cluster, 104), USUAL_RATES.share)
+    assert usual[:100].min() > 3 * p[:100].max(), "what is thought before any cluster was seen"
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------

@@ -96,6 +96,12 @@ class _Pairs:
         yield Reason("signup", "far apart", "contrast", at, np.full(len(at), 9.0), at)
 
 
+MEMBERS = pd.DataFrame(
+    {"cluster_id": ["c1"] * 3 + ["c2"] * 2 + ["c3"] * 2, "account_id": ["a0", "a1", "a4", "a2", "a3", "a5", "a7"]}
+)
+CLUSTERS = pd.DataFrame({"cluster_id": ["c1", "c2", "c3"], "score": [0.8, 0.2, 0.1], "coordination": [0.9, 0.6, 0.4]})
+
+
 def _calibrated(benign_groups: pd.DataFrame | None = None) -> Any:
     """0, 1: an operation; 2, 3: benign; 4: another operation with 5, which nobody labelled; 6: a stray abuser."""
     labels = pd.DataFrame(
@@ -107,7 +113,8 @@ def _calibrated(benign_groups: pd.DataFrame | None = None) -> Any:
     )
     accounts = pd.Index([f"a{i}" for i in range(7)])
     return calibrate(
-        cast(Model, _Pairs()), accounts, select(labels, accounts), benign_groups=benign_groups, resamples=0,
+        cast(Model, _Pairs()), accounts, select(labels, accounts), MEMBERS, CLUSTERS, benign_groups=benign_groups,
+        resamples=0,
         operations=pd.DataFrame({"group_id": ["one", "two"], "kind": ["card", "chain"]}),
     )  # fmt: skip
 
@@ -136,3 +143,14 @@ def test_a_benign_group_is_right_about_itself_but_not_strictly() -> None:
 def test_a_pair_is_of_the_layer_that_says_most() -> None:
     layers = {name: one.pairs for name, one in _calibrated().layers.items()}
     assert layers == {"card": 1, "ip": 3}, "of 0-2 the card; contrasts are no layer"
+
+
+def test_clusters_are_held_to_what_most_of_their_members_are() -> None:
+    homes = pd.DataFrame({"account_id": ["a2", "a3"], "group_id": "home", "kind": "household"})
+    score, coordination = (_calibrated(homes).clusters[name] for name in ("score", "coordination"))
+    assert (score.pairs, score.claimed.value, score.right.value) == (2, 0.5, 0.5), "of c3 nobody knows anything"
+    assert score.ece.value == pytest.approx((0.2 + 0.2) / 2)
+    assert (coordination.claimed.value, coordination.right.value) == (0.75, 1.0)
+    alone = _calibrated().clusters["coordination"]
+    assert alone.right.value == 0.5, "a home that the truth does not name is no group"
+    assert set(score.document("clusters")["bins"][0]) == {"low", "high", "clusters", "claimed", "right"}
