@@ -271,6 +271,9 @@ def _decide(
     ],
     reason: _Reason,
     account: Annotated[list[str] | None, typer.Option(help="Of an appeal: only this account; repeatable.")] = None,
+    seen: Annotated[
+        str | None, typer.Option(help="The head that `history` showed: refused when the case has gone on since.")
+    ] = None,
     finding_stands: Annotated[
         bool, typer.Option("--finding-stands", help="Of a reversal: the accounts are not found benign by it.")
     ] = False,
@@ -291,6 +294,7 @@ def _decide(
         reason=reason,
         accounts=account or (),
         stands=finding_stands,
+        seen=seen,
         wait=wait,
     )
     _say_done(session, done, _published(workspace, wait))
@@ -384,6 +388,7 @@ def _show_case(session: Session, case: Case) -> None:
     proposed = ", ".join(f"{action} {count}" for action, count in sorted(counts.items())) or "nothing yet"
     session.line(f"{case.case_id}: {case.state}", style="bold")
     session.line(f"Cluster {case.cluster_id}, digest {case.digest}, run {case.run_id}.")
+    session.line(f"Head {case.head[:16]} (decide with --seen, and nothing is decided unseen).")
     session.line(f"{len(case.members)} members, {len(case.excluded)} excluded; proposed: {proposed}.")
     for account, why in case.excluded.items():
         session.line(f"  not {account}: {why}")

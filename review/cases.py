@@ -144,6 +144,7 @@ class Case:
             "approver": self.approver,
             "opened_at": self.opened_at,
             "changed_at": self.changed_at,
+            "head": self.head,
         }
 
 

@@ -19,6 +19,9 @@ from ringwatch.review.ledger import Draft, load_book, write
 from ringwatch.review.reviewers import Reviewer, Role, Signer, check_name, make_key
 from ringwatch.workspace import Workspace
 
+LEAST_SEEN = 8
+"""Hex digits of a head by which a case is known as it was looked at."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -184,14 +187,17 @@ def propose(
     clusters = {name: current_cluster(workspace, book.case(name).cluster_id, run) for name in names}
     job = _job(len(names), reason)
 
+    everybody = {account for cluster in clusters.values() for account in cluster.members["account_id"]}
+    unknown = sorted({*(actions or {}), *(exclude or {})} - everybody)
+    if unknown:
+        raise UsageError(f"{unknown[0]} is no member of {' or '.join(names)}.", hint="`ringwatch clusters show`.")
+
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             cluster = clusters[name]
             members = sorted(cluster.members["account_id"])
-            unknown = sorted({*(actions or {}), *(exclude or {})} - set(members))
-            if unknown:
-                raise UsageError(f"{unknown[0]} is no member of cluster {cluster.cluster_id}.")
-            for account, why in (exclude or {}).items():
+            for account in sorted(set(exclude or {}) & set(members)):
+                why = (exclude or {})[account]
                 yield "case-exclude", {"case_id": name, "account": account, "reason": why, **job}
             said = {
                 account: str((actions or {}).get(account, action))
@@ -242,6 +248,7 @@ def decide(
     reason: str,
     accounts: Sequence[str] = (),
     stands: bool = False,
+    seen: str | None = None,
     wait: float = 10.0,
 ) -> Done:
     """Decides on cases.
@@ -249,9 +256,12 @@ def decide(
     Args:
         accounts: of an appeal; all that are acted on, or all whose appeal is open, unless some are named.
         stands: of a reversal: the action ends, and what was found of the accounts stays found.
+        seen: the head of the one case as the signer looked at it, or how it begins: what has gone on since is not
+            decided on unseen.
 
     Raises:
-        PolicyError: the signer proposed it, or may not decide; or the cluster has changed (approve).
+        PolicyError: the signer proposed it, or may not decide; or the cluster has changed (approve); or the case has
+            gone on since it was `seen`.
         UsageError: the case is not in a state for it.
     """
     names = list(dict.fromkeys(cases))
@@ -267,6 +277,11 @@ def decide(
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             case = book.case(name)
+            if seen is not None and (len(seen) < LEAST_SEEN or not case.head.startswith(seen)):
+                raise PolicyError(
+                    f"{name} has gone on since you looked at it.",
+                    hint=f"Look again: `ringwatch review history {name}`.",
+                )
             fields: dict[str, Any] = {"case_id": name, "decision": str(decision), "reason": reason, **job}
             if decision is Decision.APPROVE:
                 fields["digest"] = case.digest

@@ -3,7 +3,7 @@
     ringwatch.toml   settings          keys/     one secret per purpose, 0600
     CURRENT          what is committed log/      batches of the event log
     store/           generations of the embedded graph     runs/     what each run found
-    audit.log        reveals and key rotations             lock      held by the one writer
+    audit.log        reveals, decisions, erasures          lock      held by the one writer
 
 `CURRENT` is the single point of commit: a small JSON document, replaced by an atomic rename. What it does not
 name does not exist, and a writer removes it.

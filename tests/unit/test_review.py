@@ -148,7 +148,7 @@ def test_every_decision_has_a_reason_and_every_member_an_action(office: Office) 
     )  # fmt: skip
     actions = load_book(office.workspace).case(case).actions
     assert {name for name, action in actions.items() if action == "monitor"} == {one}
-    with pytest.raises(UsageError, match="no member of cluster"):
+    with pytest.raises(UsageError, match="is no member of"):
         propose(
             office.workspace, office.people["ann"], [case], action=Action.LIMIT, reason="x",
             actions={"stranger": Action.LIMIT},
@@ -306,6 +306,17 @@ def test_a_run_whose_files_were_changed_is_seen(office: Office) -> None:
         current_cluster(office.workspace, office.clusters[0])
     with pytest.raises(RingwatchError, match="holds another cluster"):
         _decide(office, "bob", case, "approve")
+
+
+def test_what_was_not_seen_is_not_decided_on(office: Office) -> None:
+    case = _proposed(office)
+    head = load_book(office.workspace).case(case).head
+    propose(office.workspace, office.people["ann"], [case], action=Action.REFER, reason="harsher, meanwhile")
+    for seen in (head, head[:16], "", "00000000"):
+        with pytest.raises(PolicyError, match="has gone on since"):
+            _decide(office, "bob", case, "approve", seen=seen)
+    now_seen = load_book(office.workspace).case(case).head[:16]
+    assert _decide(office, "bob", case, "approve", seen=now_seen) == State.APPROVED
 
 
 # -- past the command: editing the state of record -------------------------------------------------------------------
