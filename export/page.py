@@ -24,6 +24,8 @@ _STRONGEST = 3
 """Ties that are drawn of each account, its strongest; all of them would be a blot."""
 _NAMED = 60
 """A graph of more nodes has no names in it; they are in the titles of its points."""
+_CROWDED = 600
+"""From so many nodes on, points are small."""
 _LISTED = 5000
 _ROW = 26
 
@@ -208,12 +210,13 @@ def _graph(packet: Packet, members: set[str]) -> str:
         f' x2="{places[b, 0]:.1f}" y2="{places[b, 1]:.1f}"/>'
         for (a, b), together in zip(ends.tolist(), (drawn["type"] == "COORDINATED_WITH").tolist(), strict=True)
     ]
+    size = 6.0 if len(names) <= _NAMED else 4.0 if len(names) <= _CROWDED else 2.5
     for name, (x, y) in zip(names, places.tolist(), strict=True):
         account = name in members
         kind = "account" if account else str(kinds[name]).replace("_", " ")
         title = f"<title>{shown(kind)}: {shown(name)}</title>"
         if account:
-            marks.append(f'<circle class="account" cx="{x:.1f}" cy="{y:.1f}" r="6">{title}</circle>')
+            marks.append(f'<circle class="account" cx="{x:.1f}" cy="{y:.1f}" r="{size}">{title}</circle>')
         else:
             marks.append(f'<rect class="entity" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{title}</rect>')
         if len(names) <= _NAMED:
