@@ -295,14 +295,21 @@ class EmbeddedStore:
         try:
             found = self._connection.execute(cypher, {key: _bare(value) for key, value in (parameters or {}).items()})
             result = found[-1] if isinstance(found, list) else found
-            rows: list[list[Any]] = []
-            while result.has_next() and len(rows) < limit:
-                rows.append([_plain(value) for value in result.get_next()])
-            return Result(result.get_column_names(), rows, truncated=result.has_next())
+            # Closed at once: what is left of it would stay in the buffer pool.
+            with contextlib.closing(result):
+                rows: list[list[Any]] = []
+                while result.has_next() and len(rows) < limit:
+                    rows.append([_plain(value) for value in result.get_next()])
+                return Result(result.get_column_names(), rows, truncated=result.has_next())
         except RuntimeError as error:
             if str(error).startswith("Interrupted"):
                 raise PolicyError(
                     f"The query took longer than {timeout:g} seconds.", hint="Narrow it, or allow it more time."
+                ) from error
+            if str(error).startswith("Buffer manager exception"):
+                raise PolicyError(
+                    f"The query took more than {READ_POOL >> 20:,} MB of memory.",
+                    hint="Narrow it, or aggregate earlier.",
                 ) from error
             if "read-only" in str(error):
                 raise PolicyError("The query would write.", hint="Queries only read.") from error

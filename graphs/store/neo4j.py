@@ -289,6 +289,10 @@ class Neo4jStore:
                 raise UsageError(f"The query cannot be run: {_sentence(error)}") from error
             raise self._unavailable(error) from error
         except (DriverError, Neo4jError, OSError, ConfigurationError) as error:
+            if isinstance(error, Neo4jError) and "Memory" in (error.code or ""):
+                raise PolicyError(
+                    "The query took more memory than the server allows one.", hint="Narrow it, or aggregate earlier."
+                ) from error
             raise self._unavailable(error) from error
         return Result(columns, rows[:limit], truncated=len(rows) > limit)
 

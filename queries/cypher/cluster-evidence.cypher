@@ -11,9 +11,10 @@ ORDER BY r.created_at DESC, r.id
 LIMIT 1
 MATCH (a:Account)-[m:IN_CLUSTER]->(c)
 WHERE m.run_id = r.id
-WITH r, collect(DISTINCT a.id) AS members
-UNWIND members AS member
-MATCH (a:Account {id: member})-[tie:COORDINATED_WITH]->(b:Account)
+WITH c, r, collect(DISTINCT a.id) AS members
+MATCH (a:Account)-[m:IN_CLUSTER]->(c)
+WHERE m.run_id = r.id
+MATCH (a)-[tie:COORDINATED_WITH]->(b:Account)
 WHERE tie.run_id = r.id AND b.id IN members
 RETURN a.id AS account_id,
        b.id AS other_id,

@@ -11,9 +11,10 @@ ORDER BY r.created_at DESC, r.id
 LIMIT 1
 MATCH (a:Account)-[m:IN_CLUSTER]->(c)
 WHERE m.run_id = r.id
-WITH collect(DISTINCT a.id) AS members
-UNWIND members AS member
-MATCH (a:Account {id: member})-[brought:REFERRED|INVITED]->(b:Account)
+WITH c, r, collect(DISTINCT a.id) AS members
+MATCH (a:Account)-[m:IN_CLUSTER]->(c)
+WHERE m.run_id = r.id
+MATCH (a)-[brought:REFERRED|INVITED]->(b:Account)
 WHERE b.id IN members
 RETURN a.id AS from_id,
        b.id AS to_id,

@@ -3,8 +3,12 @@
 // group: time
 // maturity: stable
 // param: entity string - Token of the entity, like device_0123456789abcdef0123456789abcdef.
+// param: max_accounts int 200 An entity of more accounts than this is not looked at.
 // columns: from_id, left_at, to_id, taken_at, from_status, to_status
 // example: entity=payment_01
+MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(sharer:Account)
+WITH count(*) AS accounts
+WHERE accounts <= $max_accounts
 MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(a:Account)
 MATCH (x)<-[later:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(b:Account)
 WHERE b.id <> a.id AND later.first_seen > used.last_seen

@@ -13,14 +13,16 @@ LIMIT 1
 MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster)-[:PART_OF]->(:Syndicate {id: $organization})
 WHERE m.run_id = r.id
 MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WITH x, count(DISTINCT c.id) AS clusters, count(DISTINCT a.id) AS members
-WHERE clusters >= 2
 MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH x, clusters, members, count(DISTINCT b.id) AS all_accounts
-WHERE all_accounts <= $max_accounts
-RETURN x.token AS entity,
+WITH x.token AS token,
+     x.kind AS kind,
+     count(DISTINCT c.id) AS clusters,
+     count(DISTINCT a.id) AS members,
+     count(*) AS pairs
+WHERE clusters >= 2 AND pairs <= members * $max_accounts
+RETURN token AS entity,
        clusters AS clusters,
        members AS members,
-       all_accounts AS all_accounts,
-       x.kind AS known_kind
+       pairs / members AS all_accounts,
+       kind AS known_kind
 ORDER BY members DESC, all_accounts, entity

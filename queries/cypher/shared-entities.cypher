@@ -7,14 +7,15 @@
 // columns: other_id, entity, entity_accounts, other_first_seen, other_last_seen, other_label, other_score
 // example: account=a1
 MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WITH DISTINCT a, x
 MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
-WITH a, x, count(DISTINCT sharer.id) AS accounts
+WITH x.token AS token, count(*) AS accounts
 WHERE accounts <= $max_accounts
+MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
+WHERE x.token = token
 MATCH (x)<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WHERE b.id <> a.id
+WHERE b.id <> $account
 RETURN b.id AS other_id,
-       x.token AS entity,
+       token AS entity,
        accounts AS entity_accounts,
        used.first_seen AS other_first_seen,
        used.last_seen AS other_last_seen,

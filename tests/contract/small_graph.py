@@ -2,7 +2,7 @@
 
 A ring (a1 to a4) shares a card, a device, two IPs, a prompt family and a tool chain, and was referred by a1. A second
 cluster (b1 to b3) shares one of its IPs with the ring. c1 is alone, behind a campus IP with a1 and b1, and of their
-customer's organization. Both clusters are parts of one inferred organization.
+customer's organization, and uses the wallet of b2 and b3. Both clusters are parts of one inferred organization.
 """
 
 from __future__ import annotations
@@ -143,7 +143,11 @@ EDGE_ROWS: Rows = {
         {"src": "email_03", "dst": "mail.example"},
         {"src": "email_04", "dst": "mail.example"},
     ],
-    "LINKED_TO": [_seen("b2", "wallet_01", 2, 2), _seen("b3", "wallet_01", 4, 9)],
+    "LINKED_TO": [
+        _seen("b2", "wallet_01", 2, 2),
+        _seen("b3", "wallet_01", 4, 9),
+        _seen("c1", "wallet_01", 5, 6),
+    ],
     "REFERRED": [
         _seen("a1", "a2", 2, 2, amount=None),
         _seen("a1", "a3", 3, 3, amount=None),
