@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringwatch.cli.session import Session
@@ -30,10 +33,13 @@ def worker(workspace: Workspace, *, wait: float = 10.0) -> Worker:
 
 
 def anonymity(workspace: Workspace) -> Anonymity:
-    """The rule of this workspace for aggregates over few accounts."""
+    """The rule of this workspace for aggregates over few accounts: those of open cases are shown."""
     from ringwatch.queries import Anonymity
+    from ringwatch.review import load_book
 
-    return Anonymity(workspace.config.anonymity_k)
+    cases = load_book(workspace).cases.values()
+    open_now = {account for case in cases if case.active for account in case.members}
+    return Anonymity(workspace.config.anonymity_k, frozenset(open_now))
 
 
 def pairs(given: Sequence[str] | None, option: str = "--param") -> dict[str, str]:
@@ -84,6 +90,49 @@ def show(session: Session, answer: Answer, k: int, *, full: bool = False) -> Non
             answer.columns, [[cell(value, full=full) for value in row] for row in answer.rows], right=numbers
         )
     session.line(said(answer, k), style="dim")
+
+
+def write(answer: Answer, told: dict[str, Any], output: Path) -> None:
+    """Writes rows to a file; as `.json` the document that `told` is.
+
+    Raises:
+        UsageError: the name ends in none of the four formats, or cannot be written.
+    """
+    import pandas as pd
+
+    from ringwatch.cli.session import document_text
+    from ringwatch.export import write_table
+    from ringwatch.workspace import write_atomic
+
+    if output.suffix != ".json":
+        write_table(pd.DataFrame(answer.rows, columns=answer.columns), output)
+        return
+    try:
+        write_atomic(output, document_text("query", told).encode() + b"\n")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+
+
+def as_csv(answer: Answer) -> str:
+    """Rows as CSV, with a header; lists are joined by |, times are ISO-8601. What a spreadsheet would run as a
+    formula begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(answer.columns)
+    writer.writerows([_csv_cell(value) for value in row] for row in answer.rows)
+    return out.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        value = "|".join(str(_csv_cell(item)) for item in value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
 
 
 def said(answer: Answer, k: int) -> str:

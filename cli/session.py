@@ -80,7 +80,7 @@ class Session:
     def say(self, what: str, document: Mapping[str, Any], show: Callable[[], None]) -> None:
         """Prints the answer: `ringwatch.WHAT/1` as JSON, or what `show` prints for people."""
         if self.as_json:
-            print(json.dumps({"schema": f"ringwatch.{what}/1", **document}, default=_plain, allow_nan=False))
+            print(document_text(what, document))
         else:
             show()
 
@@ -106,6 +106,11 @@ class Session:
     def line(self, text: str = "", style: str | None = None) -> None:
         """Prints a line as it is: what it quotes is no markup."""
         self.console.print(text, style=style, markup=False)
+
+
+def document_text(what: str, document: Mapping[str, Any]) -> str:
+    """The JSON document `ringwatch.WHAT/1`."""
+    return json.dumps({"schema": f"ringwatch.{what}/1", **document}, default=_plain, allow_nan=False)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     command(app, "init")(_init)
     command(app, "doctor")(_doctor)
     command(app, "reveal")(_reveal)
+    command(app, "find")(_find)
     command(schema, "apply")(_schema_apply)
     command(keys, "rotate")(_keys_rotate)
     command(audits, "verify")(_audit_verify)
@@ -100,15 +101,41 @@ def _keys_rotate(
     session.say("keys", {"token_key": name}, lambda: session.line(f"All tokens are made by {name} now."))
 
 
+def _find(
+    session: Session,
+    value: Annotated[str, typer.Argument(help="An address, mailbox, card token, account, network …")],
+    entity_type: Annotated[
+        list[str] | None, typer.Option("--type", help="As this entity type only; may be given several times.")
+    ] = None,
+    wait: Wait = 10.0,
+) -> None:
+    """Find what the graph knows of an original: it is made a token first, and is written nowhere."""
+    from ringwatch.cli.answers import short
+    from ringwatch.pipeline import find
+
+    found = find(session.workspace(), value, tuple(entity_type or ()), wait=wait)
+
+    def show() -> None:
+        if not found:
+            session.line("The graph does not know it.")
+            return
+        rows = [(one.type, short(one.key), one.accounts, one.kind or "", one.parent or "") for one in found]
+        session.table(("what", "id", "accounts", "known as", "of"), rows, right=("accounts",))
+
+    session.say("find", {"matches": [one.document() for one in found]}, show)
+
+
 def _reveal(
     session: Session,
-    token: Annotated[str, typer.Argument(help="Like ip_0123…")],
+    token: Annotated[str, typer.Argument(help="Like ip_0123…; the first digits will do.")],
     reason: Annotated[str, typer.Option(help="Goes to the audit log.")],
 ) -> None:
     """Open an original out of the vault, on record in the audit log."""
     from ringwatch.ingest import reveal
+    from ringwatch.pipeline import whole_token
 
     workspace = session.workspace()
+    token = whole_token(workspace, token)
     found = reveal(workspace, workspace.current(), token, reason=reason)
     values = [{"token": one.token, "kind": one.kind, "value": one.value} for one in found]
     session.say(

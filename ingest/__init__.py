@@ -11,6 +11,7 @@ from ringwatch.ingest.log import EventLog
 from ringwatch.ingest.quarantine import QuarantineBatch, QuarantineExport, export_quarantine, list_quarantine
 from ringwatch.ingest.report import FrozenError, IngestReport, Mode
 from ringwatch.ingest.rotate import Rotation, rotate_keys
+from ringwatch.ingest.search import Known, find_value, whole_token
 from ringwatch.ingest.sources import find_sources
 from ringwatch.ingest.vault import Revealed, reveal
 
@@ -19,6 +20,7 @@ __all__ = [
     "EventLog",
     "FrozenError",
     "IngestReport",
+    "Known",
     "Mode",
     "QuarantineBatch",
     "QuarantineExport",
@@ -27,9 +29,11 @@ __all__ = [
     "erase",
     "export_quarantine",
     "find_sources",
+    "find_value",
     "list_quarantine",
     "reveal",
     "rotate_keys",
     "stage_batch",
     "tables",
+    "whole_token",
 ]

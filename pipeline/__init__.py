@@ -17,11 +17,13 @@ from ringwatch.pipeline.runs import (
     load_run,
     load_scores,
 )
+from ringwatch.pipeline.search import Match, find, whole_token
 from ringwatch.pipeline.stores import export_import_files, open_store
 from ringwatch.pipeline.verdicts import store_verdicts
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
 __all__ = [
+    "Match",
     "Rehearsal",
     "Run",
     "RunRecord",
@@ -31,6 +33,7 @@ __all__ = [
     "create_workspace",
     "examine",
     "export_import_files",
+    "find",
     "forget",
     "ingest_drop",
     "later_batches",
@@ -45,4 +48,5 @@ __all__ = [
     "rotate",
     "run_detection",
     "store_verdicts",
+    "whole_token",
 ]

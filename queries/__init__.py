@@ -10,10 +10,11 @@ from ringwatch.queries.anonymity import Anonymity, Answer
 from ringwatch.queries.completion import complete
 from ringwatch.queries.guard import Bounds, ask, check
 from ringwatch.queries.history import read_history, remember, without_originals
-from ringwatch.queries.library import Parameter, Query, find, library, parse_query, run
+from ringwatch.queries.library import GROUPS, Parameter, Query, find, library, parse_query, run
 from ringwatch.queries.worker import Worker
 
 __all__ = [
+    "GROUPS",
     "Anonymity",
     "Answer",
     "Bounds",

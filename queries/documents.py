@@ -7,10 +7,11 @@ from ringwatch.queries.library import GROUPS, Parameter, Query, library
 _OPENING = """\
 # The investigators' questions
 
-Written from the headers of `queries/cypher` by `python -m ringwatch.queries.documents > docs/queries.md`. Ask one with
-`ringwatch query run NAME --param NAME=VALUE`; it is the same on the embedded store and on Neo4j. *Experimental* ones may
-change their columns. Aggregates over fewer than `anonymity_k` accounts (5) that are in no open case are withheld, unless
-the question starts at a node by its name.
+Written from the headers of `queries/cypher` by `python -m ringwatch.queries.documents > docs/queries.md`. Ask one
+with `ringwatch query run NAME --param NAME=VALUE`; it is the same on the embedded store and on Neo4j. Aggregates over
+fewer than `anonymity_k` accounts (5) that are in no open case are withheld, unless the question starts at a node by
+its name.
+
 """
 
 

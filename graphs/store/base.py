@@ -74,5 +74,8 @@ class GraphStore(Protocol):
     ) -> Result:
         """Runs a read-only query; at most `limit` rows, at most `timeout` seconds (`PolicyError` beyond)."""
 
+    def plan(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[str]:
+        """How the store would run a query, an operator a line, the last one first. Runs nothing."""
+
     def close(self) -> None:
         """Lets go of files and connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ WRITE_POOL = 3 << 29
 _THREADS = 2
 _CHUNK = 1_000_000
 _FEW = 500
+_OPERATOR = re.compile(r"\b[A-Z]+(?:_[A-Z]+)*\b(?=\[\d+\])")
 _FICLONE = 0x40049409
 """ioctl of Linux: the new file shares the old one's blocks until either is written."""
 
@@ -316,6 +318,17 @@ class EmbeddedStore:
             raise UsageError(f"The query cannot be run: {_sentence(error)}") from error
         finally:
             self._connection.set_query_timeout(0)
+
+    def plan(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[str]:
+        """How the store would run a query, its operators from the last to the first. Runs nothing.
+
+        Raises:
+            UsageError: it is no statement that Ladybug understands.
+        """
+        drawn = self.query(f"EXPLAIN {cypher}", parameters).rows
+        # A picture of boxes; those of a line run beside each other.
+        lines = (_OPERATOR.findall(line) for line in str(drawn[0][0]).splitlines())
+        return [", ".join(names) for names in lines if names]
 
     def _run(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         try:

@@ -296,6 +296,17 @@ class Neo4jStore:
             raise self._unavailable(error) from error
         return Result(columns, rows[:limit], truncated=len(rows) > limit)
 
+    def plan(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[str]:
+        """How the server would run a query, an operator a line; what is indented feeds the line above. Runs nothing.
+
+        Raises:
+            UnavailableError: the server cannot be reached.
+            RingwatchError: it is no statement that Neo4j understands.
+        """
+        with self._door(), self._session(neo4j.READ_ACCESS) as session:
+            found = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume().plan
+        return _operators(found or {}, 0)
+
     # -- the server -----------------------------------------------------------------------------------
 
     def _session(self, access: str = neo4j.WRITE_ACCESS) -> neo4j.Session:
@@ -394,6 +405,12 @@ def _page(table: NodeTable | EdgeTable, row: neo4j.Record) -> pa.Table:
 def _single(tx: neo4j.ManagedTransaction, statement: str, parameters: Mapping[str, Any]) -> int:
     found = tx.run(statement, dict(parameters)).single(strict=True)
     return int(found["n"])
+
+
+def _operators(plan: Mapping[str, Any], depth: int) -> list[str]:
+    name = str(plan.get("operatorType", "")).partition("@")[0]
+    lines = [f"{'  ' * depth}{name}"] if name else []
+    return lines + [line for child in plan.get("children", []) for line in _operators(child, depth + 1)]
 
 
 def _plain(value: Any) -> Any:

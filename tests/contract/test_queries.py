@@ -12,7 +12,7 @@ from ringwatch import queries
 from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Applied, EmbeddedStore, GraphStore, Neo4jStore
-from ringwatch.queries import Anonymity, Bounds, ask, check, library, parse_query
+from ringwatch.queries import GROUPS, Anonymity, Bounds, ask, check, documents, library, parse_query
 
 from ..neo4j_server import Server
 from .small_graph import day, small_graph
@@ -338,12 +338,20 @@ def test_neo4j_answers_the_same(neo4j_server: Server, embedded: GraphStore) -> N
     for rule in (Anonymity(3), Anonymity(5, ("a1", "a2", "a3", "a4"))):
         assert _answers(store, rule) == _answers(embedded, rule)
     _reads_and_is_bounded(store)
+    assert any("Seek" in line for line in _plan(store)), _plan(store)
+
+
+def _plan(store: GraphStore) -> list[str]:
+    query = library()["account-profile"]
+    return store.plan(query.cypher, query.bind(query.example))
+
+
+def test_a_plan_is_shown_and_nothing_is_run(embedded: GraphStore) -> None:
+    assert any("PRIMARY_KEY_SCAN_NODE_TABLE" in line for line in _plan(embedded))
 
 
 def _reads_and_is_bounded(store: GraphStore) -> None:
-    assert [row[0] for row in ask(store, "CALL db.labels() YIELD label RETURN label ORDER BY label").rows][
-        0
-    ] == "Account"
+    assert ["Account"] in ask(store, "CALL db.labels() YIELD label RETURN label").rows
     assert ask(store, "MATCH (a:Account) RETURN a.id AS id ORDER BY id", bounds=Bounds(rows=2)).truncated
     with pytest.raises(PolicyError, match="longer than"):
         ask(store, "UNWIND range(1, 1000000) AS x UNWIND range(1, 1000000) AS y RETURN count(*) AS n",
@@ -366,6 +374,18 @@ def test_every_file_keeps_to_the_conventions() -> None:
         assert "ORDER BY" in query.cypher.rsplit("RETURN", 1)[1], f"{name}: rows come in one order"
         assert all(ord(letter) < 128 for letter in query.cypher), name
         assert query.document()["name"] == name
+
+
+def test_the_page_of_questions_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs" / "queries.md"
+    assert page.read_text(encoding="utf-8") == documents.page(), (
+        "python -m ringwatch.queries.documents > docs/queries.md"
+    )
+
+
+def test_every_group_has_its_questions() -> None:
+    for group in GROUPS:
+        assert sum(query.group == group for query in library().values()) >= 5, group
 
 
 def test_limits_are_passed_on(embedded: GraphStore) -> None:
