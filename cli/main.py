@@ -24,6 +24,7 @@ from ringwatch.cli import (
     forget,
     graph,
     ingest,
+    investigate,
     organizations,
     query,
     replay,
@@ -43,8 +44,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, console, review, takedown, export, evaluate, replay,
-    evasion, graph, forget, simulate, demo,
+    workspace, ingest, detect, clusters, organizations, query, console, investigate, review, takedown, export,
+    evaluate, replay, evasion, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

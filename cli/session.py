@@ -36,7 +36,7 @@ class Shared:
 
 
 _LONGEST_NAME = 64
-"""Characters of a first cell that are never broken over lines."""
+"""Characters of a name that is never broken over lines."""
 
 
 class Session:
@@ -86,18 +86,15 @@ class Session:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
         """Prints a table; the columns named in `right` are numbers."""
-        longest = max((len(str(row[0])) for row in rows if row), default=0)
         table = Table(
             *(), box=None, header_style="bold", pad_edge=False, collapse_padding=False, padding=(0, 2, 0, 0)
         )
         for place, column in enumerate(columns):
-            # The first names the row: broken over lines it could not be copied.
-            table.add_column(
-                column,
-                justify="right" if column in right else "left",
-                overflow="fold",
-                no_wrap=place == 0 and longest <= _LONGEST_NAME,
-            )
+            cells = [str(row[place]) for row in rows if row[place] is not None]
+            # What names the row, or is a token, could not be copied if it were broken over lines.
+            names = place == 0 or any(cell.endswith("…") for cell in cells)
+            whole = names and max(map(len, cells), default=0) <= _LONGEST_NAME
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=whole)
         for row in rows:
             # As texts: what a cell quotes is no markup.
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))

@@ -3,6 +3,7 @@ and committed here; records of batches and runs go out."""
 
 from __future__ import annotations
 
+from ringwatch.pipeline.accounts import Dossier, load_account
 from ringwatch.pipeline.detect import run_detection
 from ringwatch.pipeline.facts import account_facts, later_batches
 from ringwatch.pipeline.forget import forget
@@ -23,6 +24,7 @@ from ringwatch.pipeline.verdicts import store_verdicts
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
 __all__ = [
+    "Dossier",
     "Match",
     "Rehearsal",
     "Run",
@@ -37,6 +39,7 @@ __all__ = [
     "forget",
     "ingest_drop",
     "later_batches",
+    "load_account",
     "load_cluster",
     "load_organization",
     "load_run",
