@@ -35,11 +35,9 @@ def worker(workspace: Workspace, *, wait: float = 10.0) -> Worker:
 def anonymity(workspace: Workspace) -> Anonymity:
     """The rule of this workspace for aggregates over few accounts: those of open cases are shown."""
     from ringwatch.queries import Anonymity
-    from ringwatch.review import load_book
+    from ringwatch.review import accounts_of_open_cases
 
-    cases = load_book(workspace).cases.values()
-    open_now = {account for case in cases if case.active for account in case.members}
-    return Anonymity(workspace.config.anonymity_k, frozenset(open_now))
+    return Anonymity(workspace.config.anonymity_k, accounts_of_open_cases(workspace))
 
 
 def pairs(given: Sequence[str] | None, option: str = "--param") -> dict[str, str]:

@@ -40,6 +40,12 @@ def load_book(workspace: Workspace) -> Book:
     return fold(workspace.current().workspace_id, audit.read(workspace.audit_path))
 
 
+def accounts_of_open_cases(workspace: Workspace) -> frozenset[str]:
+    """Members of the cases that somebody still has to do something about."""
+    cases = load_book(workspace).cases.values()
+    return frozenset(account for case in cases if case.active for account in case.members)
+
+
 def verify(workspace: Workspace, *, anchor: str | None = None) -> Verified:
     """Checks the chain of the audit log and that every entry of a case could be written by the rules: signed by a key
     that was enrolled, and approved by somebody else than the proposer.
