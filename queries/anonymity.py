@@ -1,4 +1,4 @@
-"""Aggregates over few accounts are withheld (docs/adr/0021).
+"""Aggregates over few accounts are withheld (docs/adr/0025).
 
 A statement that aggregates is given columns more: how many distinct accounts each of its rows is made from, and how
 many of these are in no open case. A row made from one account or more but fewer than k, of which any is in no open
@@ -47,11 +47,12 @@ def protect(cypher: str, statement: Statement, anonymity: Anonymity) -> tuple[st
     if any(_looks_at_one(step) for step in _steps(statement)):
         return cypher, {}
     inserted: list[tuple[int, str]] = []
-    shown = [_protect_part(part, bool(anonymity.cases), inserted) for part in statement.parts]
+    kinds = (_COUNT, _OUTSIDE) if anonymity.cases else (_COUNT,)
+    shown = [_protect_part(part, kinds, inserted) for part in statement.parts]
     # The parts of a union have the same columns.
     most = max(shown)
     for part, count in zip(statement.parts, shown, strict=True):
-        more = "".join(f", 0 AS {_COUNT}{n}, 0 AS {_OUTSIDE}{n}" for n in range(count, most))
+        more = "".join(f", 0 AS {kind}{n}" for n in range(count, most) for kind in kinds)
         inserted.append((_last(part).end, more))
     for at, text in sorted(inserted, key=lambda pair: -pair[0]):
         cypher = cypher[:at] + text + cypher[at:]
@@ -68,7 +69,8 @@ def withhold(result: Result, anonymity: Anonymity) -> Answer:
     own = [at for at in range(len(names)) if at not in counts and at not in outside]
 
     def few(row: list[Any]) -> bool:
-        return 0 < max(row[at] or 0 for at in counts) < anonymity.k and any(row[at] for at in outside)
+        most = max(row[at] or 0 for at in counts)
+        return 0 < most < anonymity.k and any(row[at] for at in outside or counts)
 
     kept = [[row[at] for at in own] for row in result.rows if not few(row)]
     return Answer([names[at] for at in own], kept, result.truncated, len(result.rows) - len(kept))
@@ -90,7 +92,7 @@ def _looks_at_one(step: Step) -> bool:
     )
 
 
-def _protect_part(part: tuple[Step, ...], cases: bool, inserted: list[tuple[int, str]]) -> int:
+def _protect_part(part: tuple[Step, ...], kinds: tuple[str, ...], inserted: list[tuple[int, str]]) -> int:
     """Notes what to insert in one part of a union; how many counts it returns then."""
     accounts: dict[str, None] = {}  # variables that stand for accounts, in the order of the text
     carried: list[int] = []
@@ -102,20 +104,22 @@ def _protect_part(part: tuple[Step, ...], cases: bool, inserted: list[tuple[int,
         if isinstance(step, Match):
             accounts |= _accounts(step, inserted)
             continue
-        items: list[tuple[str, str]] = []
+        items: list[list[str]] = []
         if step.aggregates:
-            items += [_counted(variable, cases) for variable in accounts]
+            items += [[_counted(variable, kind) for kind in kinds] for variable in accounts]
         if step.star:
             pass  # what is carried is in the star
         elif step.aggregates or step.distinct:
-            items += [(f"max({_COUNT}{n})", f"max({_OUTSIDE}{n})") for n in carried]
+            items += [[f"max({kind}{n})" for kind in kinds] for n in carried]
         else:
-            items += [(f"{_COUNT}{n}", f"{_OUTSIDE}{n}") for n in carried]
+            items += [[f"{kind}{n}" for kind in kinds] for n in carried]
         first = len(carried) if step.star else 0
-        text = "".join(
-            f", {count} AS {_COUNT}{n}, {outside} AS {_OUTSIDE}{n}" for n, (count, outside) in enumerate(items, first)
-        )
-        inserted.append((step.end, text))
+        columns = [
+            f", {column} AS {kind}{n}"
+            for n, item in enumerate(items, first)
+            for kind, column in zip(kinds, item, strict=True)
+        ]
+        inserted.append((step.end, "".join(columns)))
         carried = list(range(first + len(items)))
         if not step.star:
             named = {item.variable: item.name for item in step.items if item.variable in accounts}
@@ -124,10 +128,9 @@ def _protect_part(part: tuple[Step, ...], cases: bool, inserted: list[tuple[int,
     return fresh
 
 
-def _counted(variable: str, cases: bool) -> tuple[str, str]:
+def _counted(variable: str, kind: str) -> str:
     one = f"`{variable}`.id"
-    outside = f"CASE WHEN NOT {one} IN ${CASES} THEN {one} END" if cases else one
-    return f"count(DISTINCT {one})", f"count(DISTINCT {outside})"
+    return f"count(DISTINCT {one if kind == _COUNT else f'CASE WHEN NOT {one} IN ${CASES} THEN {one} END'})"
 
 
 def _accounts(match: Match, inserted: list[tuple[int, str]]) -> dict[str, None]:
