@@ -28,7 +28,7 @@ MAX_DEPTH = 40
 _STEPS_A_TOKEN = 200
 """A pattern in brackets is tried before an expression in brackets, so that what is nested is read more than once."""
 
-_OPERATORS = ("<>", "<=", ">=", "=~", "||", "=", "<", ">", "+", "-", "*", "/", "%", "^")
+_OPERATORS = ("<>", "<=", ">=", "||", "=", "<", ">", "+", "-", "*", "/", "%", "^")
 _LITERALS = ("string", "parameter", "number")
 _READS = "A query may MATCH, UNWIND, WITH and RETURN; a name like that belongs in backquotes."
 
@@ -434,7 +434,22 @@ class _Parser:
             return True
         if self._said("STARTS", "WITH") or self._said("ENDS", "WITH"):
             return True
+        if self._skip("=~"):
+            self._pattern_of_text()
+            return True
         return any(self._skip(signs) for signs in _OPERATORS)
+
+    def _pattern_of_text(self) -> None:
+        """A server's clock does not look into a regular expression: one that can go back over and over is refused."""
+        token = self._token
+        where = place(self._text, token.start)
+        if token.kind != "string" or self._ahead().text in ("+", "|", "[", "."):
+            raise refused(f"the pattern after =~ ({where}) is no plain text", hint="Write it out, or use CONTAINS.")
+        if _goes_back(token.text):
+            raise refused(
+                f"the pattern after =~ ({where}) repeats what repeats",
+                hint="Repeat no group with *, +, { or | in it.",
+            )
 
     def _operand(self) -> None:
         while self._token.word == "NOT" or self._signs("-") or self._signs("+"):
@@ -639,3 +654,34 @@ class _Parser:
 def _bare(token: Token) -> str:
     """A name without its backquotes."""
     return token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
+
+
+def _goes_back(pattern: str) -> bool:
+    """Whether a regular expression, between quotes, repeats a group that repeats or chooses, or refers back."""
+    opened: list[bool] = []
+    inside = ""
+    at = 1
+    while at < len(pattern) - 1:
+        letter = pattern[at]
+        if letter == "\\":
+            # The text's own escape: two of them are the expression's one, and what follows is escaped by it.
+            if pattern[at : at + 2] == "\\\\":
+                at += 2
+                if pattern[at] in "123456789k" and not inside:
+                    return True
+                at += 1 if pattern[at] != "\\" else 2
+            else:
+                at += 2
+            continue
+        if inside:
+            inside = "" if letter == "]" else inside
+        elif letter == "[":
+            inside = letter
+        elif letter == "(":
+            opened.append(False)
+        elif letter in "*+{|":
+            opened = [True] * len(opened)
+        elif letter == ")" and opened and opened.pop() and pattern[at + 1] in "*+{":
+            return True
+        at += 1
+    return False

@@ -3,6 +3,8 @@ graph; and every file keeps to the conventions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from ringwatch import queries
 from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Applied, EmbeddedStore, GraphStore, Neo4jStore
-from ringwatch.queries import GROUPS, Anonymity, Bounds, ask, check, documents, library, parse_query
+from ringwatch.queries import GROUPS, Anonymity, Bounds, Worker, ask, check, documents, library, parse_query
 
 from ..neo4j_server import Server
 from .small_graph import day, small_graph
@@ -327,17 +329,23 @@ def test_the_embedded_store_answers(embedded: GraphStore) -> None:
         assert [tuple(row) for row in result.rows] == EXPECTED[name], name
 
 
+def _opener(server: Server) -> Callable[[], GraphStore]:
+    return partial(Neo4jStore, server.uri, workspace_id="w1", user=server.user, password=server.password)
+
+
 @pytest.mark.neo4j
 def test_neo4j_answers_the_same(neo4j_server: Server, embedded: GraphStore) -> None:
-    store = Neo4jStore(
-        neo4j_server.uri, workspace_id="w1", user=neo4j_server.user, password=neo4j_server.password, database="neo4j"
-    )
+    store = _opener(neo4j_server)()
     for name, result in _answers(_filled(store)).items():
         assert [tuple(row) for row in result.rows] == EXPECTED[name], name
     assert _answers(store) == _answers(embedded)
     for rule in (Anonymity(3), Anonymity(5, ("a1", "a2", "a3", "a4"))):
         assert _answers(store, rule) == _answers(embedded, rule)
     _reads_and_is_bounded(store)
+    with Worker(_opener(neo4j_server)) as worker:
+        assert worker.ask("MATCH (a:Account) RETURN count(a) AS n").rows == [[8]]
+        with pytest.raises(PolicyError, match="would write"):
+            worker.run("CREATE (:Account {id: 'x'})", {}, bounds=Bounds(seconds=30))
     assert any("Seek" in line for line in _plan(store)), _plan(store)
 
 

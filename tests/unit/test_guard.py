@@ -95,6 +95,25 @@ def test_a_refusal_repeats_no_text() -> None:
         assert "203" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("pattern", "passes"),
+    [
+        ("'a.*'", True), ("'(ab|cd)e+'", True), ("'(?i)mail.*'", True), ("'[0-9]{3}(x)?'", True),
+        (r"'a\\(b+\\)+'", True), ("'([+*]x)*'", True), ("'(a+)b?(c)*'", True), (r"'\\d+\\.\\d+'", True),
+        ("'(a+)+'", False), ("'(a|a)*'", False), ("'((a*)b)*'", False), ("'(.{1,9}){5}'", False),
+        (r"'(a)\\1'", False), (r"'(a\\\\+)+'", False), ("'((a+))+'", False), ("a.label", False),
+        ("$pattern", False), ("'(a+' + ')+'", False), ("'(a+' || ')+'", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_can_go_back_over_and_over_is_refused(pattern: str, passes: bool) -> None:
+    statement = f"MATCH (a:Account) WHERE a.id =~ {pattern} RETURN a.id AS id"
+    if passes:
+        check(statement)
+    else:
+        with pytest.raises(PolicyError, match="=~"):
+            check(statement)
+
+
 def test_a_refusal_says_where() -> None:
     with pytest.raises(PolicyError, match=r"line 2, column 3"):
         check("MATCH (n)\n  DELETE n")
