@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ringwatch.cli.review import catch_up
 from ringwatch.cli.session import Session, Wait, command
 
 
@@ -24,11 +25,10 @@ def _detect(
     """Weigh the evidence, find communities, score them."""
     from ringwatch.clock import parse_time
     from ringwatch.pipeline import run_detection
-    from ringwatch.review import publish_verdicts
 
     moment = parse_time(as_of) if as_of else None
     workspace = session.workspace()
-    publish_verdicts(workspace, wait=wait)
+    catch_up(workspace, wait)
     run = run_detection(workspace, as_of=moment, seed=seed, labels=not no_labels, wait=wait, watch=session.watch())
 
     def show() -> None:

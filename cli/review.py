@@ -9,7 +9,7 @@ import typer
 
 from ringwatch.cli.passphrase import BY_VARIABLE, PassphraseFile, passphrase
 from ringwatch.cli.session import Session, Wait, command, number
-from ringwatch.errors import UsageError
+from ringwatch.errors import RingwatchError, UsageError
 
 if TYPE_CHECKING:
     from ringwatch.review import Case, Done, Signer
@@ -321,6 +321,19 @@ def _published(workspace: Workspace, wait: float) -> dict[str, Any]:
     from ringwatch.review import publish_verdicts
 
     return {"labels": publish_verdicts(workspace, wait=wait)}
+
+
+def catch_up(workspace: Workspace, wait: float) -> None:
+    """Publishes verdicts that are not among the labels yet, before labels are read. A log of decisions that does not
+    hold is said, and stops nobody from looking for what is going on now."""
+    from ringwatch.review import publish_verdicts
+
+    try:
+        publish_verdicts(workspace, wait=wait)
+    except RingwatchError as error:
+        if error.exit_code != RingwatchError.exit_code:
+            raise
+        typer.echo(f"ringwatch: New verdicts are not counted. {error.message} {error.hint}", err=True)
 
 
 def _say_done(session: Session, done: Done, more: dict[str, Any] | None = None) -> None:

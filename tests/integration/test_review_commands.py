@@ -141,6 +141,8 @@ def test_a_case_goes_from_the_queue_to_its_reversal(desk: Desk, tmp_path: Path) 
     log.write_bytes(whole.replace(b"agreed", b"AGREED"))
     _refused(desk.call("audit", "verify", "--json"), 1, "does not hold")
     _refused(desk.by("ann", "open", cluster), 1, "does not hold")
+    warned = desk.run("detect", "--seed", "1")
+    assert "New verdicts are not counted" in warned.stderr
     lines = whole.splitlines(keepends=True)
     log.write_bytes(b"".join(lines[:4]))
     assert desk.call("audit", "verify").code == 0
