@@ -136,21 +136,29 @@ class Model:
         """What it says of all pairs how many of their ends have anything in a group."""
         return np.asarray(np.minimum(self.presence[group].bits, HABIT))
 
-    def bits(self) -> FloatArray:
-        """Prior and evidence of each pair, log2 odds; float64[pairs]."""
-        total = np.full(len(self), self.prior)
+    def unshared_bits(self) -> FloatArray:
+        """Bits of all that pairs do not share; what entities are worth does not move them."""
         absent, alike = np.zeros(len(self)), np.zeros(len(self))
         for group in self.groups:
-            best = self.group_bits(group)
-            total += np.maximum(best, 0.0)
-            absent += np.where((best < 0) & self.both[group], self.absent_bits(group), 0.0)
+            none = np.ones(len(self), dtype=np.bool_)
+            for layer in self.shared:
+                if layer.group == group:
+                    none[layer.pair] = False
+            absent += np.where(none & self.both[group], self.absent_bits(group), 0.0)
             if group in self.presence:
-                habit = np.where(best < 0, self.presence_bits(group), 0.0)
+                habit = np.where(none, self.presence_bits(group), 0.0)
                 absent += np.minimum(habit, 0.0)
-                alike = np.maximum(alike, habit)
+                np.maximum(alike, habit, out=alike)
+        return bounded(absent + alike)
+
+    def bits(self, unshared: FloatArray | None = None) -> FloatArray:
+        """Prior and evidence of each pair, log2 odds; float64[pairs]. `unshared`: `unshared_bits`, if known."""
+        total = np.full(len(self), self.prior) + (self.unshared_bits() if unshared is None else unshared)
+        for group in self.groups:
+            total += np.maximum(self.group_bits(group), 0.0)
         for contrast in self.contrasts:
             total += contrast.bits
-        return total + bounded(absent + alike)
+        return total
 
     def explain(self, pairs: IntArray) -> Iterable[Reason]:
         """The reasons of these pairs (positions in the model), layer by layer."""

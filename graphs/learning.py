@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.evidence import Contrast, Model, Shared
@@ -49,10 +50,8 @@ def learn(model: Model) -> Model:
     )
     sample = _em(_subset(model, chosen), share)
     learnt = replace(
-        model,
-        shared=[replace(layer, m=new.m) for layer, new in zip(model.shared, sample.shared, strict=True)],
+        _with_rates(model, sample),
         contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
-        presence={group: replace(old, m=sample.presence[group].m) for group, old in model.presence.items()},
         prior=sample.prior,
     )
     return _judge_entities(learnt)
@@ -68,8 +67,10 @@ def _em(sample: Model, share: float) -> Model:
     # Pairs that are candidates for being alike say nothing of how alike mates are.
     shares = groups_hit > 0
     strongest = [layer.pair[layer.bits >= sample.group_bits(layer.group)[layer.pair]] for layer in sample.shared]
+    few, of_pair = _patterns(sample, hit_by)
     for _ in range(EM_STEPS):
-        p = probability(sample.bits())
+        few = _with_rates(few, sample)
+        p = probability(sample.bits(few.unshared_bits()[of_pair]))
         mates = (np.bincount(sample.first, p, minlength=n) + np.bincount(sample.second, p, minlength=n)) / share
         weight = p * (1 / np.maximum(mates[sample.first], 1) + 1 / np.maximum(mates[sample.second], 1)) / 2
         shared = []
@@ -90,6 +91,26 @@ def _em(sample: Model, share: float) -> Model:
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
         sample = replace(sample, shared=shared, contrasts=contrasts, presence=presence, prior=prior)
     return sample
+
+
+def _patterns(model: Model, hit_by: dict[str, npt.NDArray[np.int8]]) -> tuple[Model, IntArray]:
+    """One pair for each way there is of sharing nothing, by group, as a model; and where that of each pair is."""
+    code = np.zeros(len(model), dtype=np.uint64)
+    for group, hit in hit_by.items():
+        # Where something is shared it makes no difference how many ends have anything.
+        ends = model.presence[group].band if group in model.presence else model.both[group]
+        code = code * np.uint64(0x9E3779B97F4A7C15) + np.where(hit > 0, 3, ends).astype(np.uint64)
+    _, index, of_pair = np.unique(code, return_index=True, return_inverse=True)
+    return _subset(model, index), of_pair
+
+
+def _with_rates(model: Model, other: Model) -> Model:
+    """A model with what another has learnt of layers and of presence."""
+    return replace(
+        model,
+        shared=[replace(old, m=new.m) for old, new in zip(model.shared, other.shared, strict=True)],
+        presence={group: replace(old, m=other.presence[group].m) for group, old in model.presence.items()},
+    )
 
 
 def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
@@ -149,8 +170,9 @@ def _judge_entities(model: Model) -> Model:
     no part of the operation.
     """
     known = {layer.name: _users(model, layer) for layer in model.shared if len(layer.pair)}
+    unshared = model.unshared_bits()
     for _ in range(ENTITY_STEPS):
-        total = model.bits()
+        total = model.bits(unshared)
         shared = []
         for layer in model.shared:
             if layer.name not in known:

@@ -12,7 +12,7 @@ from ringwatch.graphs.accounts import AccountTable, IntArray
 from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
 from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
-from ringwatch.graphs.learning import probability
+from ringwatch.graphs.learning import _patterns, probability
 from ringwatch.graphs.pairs import ALL_PAIRS, CONJUNCTIONS, LATTICE, candidate_pairs
 
 CARD = LayerSpec("payment", "payment", 0.4, "a payment instrument")
@@ -236,3 +236,27 @@ def test_nothing_shared_is_no_pair() -> None:
     model = build_model(_accounts(5), [], [], *candidate_pairs([], [], 5, seed=1), seed=1)
     assert len(model) == 0
     assert len(model.bits()) == 0
+
+
+def test_em_looks_at_each_way_of_sharing_nothing_once_and_at_every_pair_the_same() -> None:
+    rng = np.random.default_rng(8)
+    n, pairs = 300, 900
+    first = rng.integers(0, n - 1, pairs)
+    second = first + 1 + rng.integers(0, n - 1 - first)
+    of = {"card": rng.random(pairs) < 0.3, "device": rng.random(pairs) < 0.2}
+    layers = [
+        _layer(name, name, np.flatnonzero(hit).tolist(), [6.0] * int(hit.sum()), 0.4) for name, hit in of.items()
+    ]
+    ends = {name: np.where(hit, 2, rng.integers(0, 3, pairs)).astype(np.int8) for name, hit in of.items()}
+    words = ["neither", "one", "both"]
+    presence = {
+        name: Contrast(
+            f"{name}_presence", name, name, band, np.array([0.3, 0.4, 0.3]), np.array([0.4, 0.2, 0.4]), words
+        )
+        for name, band in ends.items()
+    }
+    model = Model(n, first, second, layers, [], {name: band == 2 for name, band in ends.items()}, -5.0, presence)
+    few, of_pair = _patterns(model, {name: hit.astype(np.int8) for name, hit in of.items()})
+    assert len(few) == 16, "neither, one, both, or something shared; in either group"
+    assert few.unshared_bits()[of_pair] == pytest.approx(model.unshared_bits())
+    assert model.bits(model.unshared_bits()) == pytest.approx(model.bits())
