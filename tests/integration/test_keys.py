@@ -66,7 +66,7 @@ def test_work_goes_on_and_the_old_key_is_gone(
 ) -> None:
     _, turned = rotated
     keys = sorted(path.name for path in (turned.workspace / "keys").iterdir())
-    assert keys == ["signatures.key", "tokens-2.key", "vault.key"]
+    assert keys == ["audit.key", "signatures.key", "tokens-2.key", "vault.key"]
     again = turned.json("ingest", drops[0])
     assert again["duplicates"] == again["read"]
     before = turned.members(tmp_path / "before.csv")
