@@ -183,7 +183,7 @@ def tables(config: Config) -> dict[str, Table]:
 PROMPTS_LOG = {"prompt": "BIGINT", "sketch": "UINTEGER[]", "bag": "USMALLINT[]", "words": "INTEGER"}
 TOKENS_LOG = {
     "entity_type": "VARCHAR", "entity": "BIGINT", "token": "VARCHAR", "parent": "VARCHAR", "family": "BIGINT",
-    "label": "VARCHAR", "disposable": "BOOLEAN",
+    "shape": "BIGINT", "label": "VARCHAR", "disposable": "BOOLEAN",
 }  # fmt: skip
 
 _COUNTRIES = (

@@ -30,7 +30,7 @@ _kernels: Any = pc
 
 _FIELDS: list[tuple[str, pa.DataType]] = [
     ("entity_type", pa.string()), ("entity", pa.int64()), ("token", pa.string()), ("parent", pa.string()),
-    ("family", pa.int64()), ("label", pa.string()), ("disposable", pa.bool_()),
+    ("family", pa.int64()), ("shape", pa.int64()), ("label", pa.string()), ("disposable", pa.bool_()),
 ]  # fmt: skip
 TOKENS = pa.schema(_FIELDS)
 """The columns of tokens.parquet."""
@@ -56,9 +56,10 @@ class TokenMaker:
         found = normalise(entity_type, raw, limit=limit, region=region)
         code, token = self._hashed(self._tokeniser(entity_type), found.form)
         family, _ = self._hashed(self._tokeniser(f"{entity_type}-family"), found.family)
+        shape, _ = self._hashed(self._tokeniser(f"{entity_type}-shape"), found.shape)
         named = _kernels.binary_join_element_wise(f"{entity_type}_", token, "")
         kinds = pa.repeat(entity_type, len(raw))
-        columns: Any = [kinds, code, named, found.parent, family, found.label, found.disposable]
+        columns: Any = [kinds, code, named, found.parent, family, shape, found.label, found.disposable]
         rows = pa.table(
             [column.cast(field.type) for column, field in zip(columns, TOKENS, strict=True)], schema=TOKENS
         )

@@ -104,10 +104,12 @@ class EventLog:
                     " ORDER BY updated_at DESC NULLS LAST, content_key DESC) = 1"
                 )
             con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {query}")
-        for table, key in (("prompts", ("prompt",)), ("tokens", ("entity_type", "entity"))):
+        # Batches of a version that knew no forms of mailboxes have none: of two rows the one that says more stands.
+        keys = (("prompts", "prompt", ""), ("tokens", "entity_type, entity", " ORDER BY entity_type, entity, shape"))
+        for table, key, order in keys:
             source = self.relation(table, batches)
             query = f"SELECT * FROM {source}"
             # One batch has each id once; sorting two million sketches to learn that would be waste.
             if len(self.files(table, batches)) > 1:
-                query = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM {source}"
+                query = f"SELECT DISTINCT ON ({key}) * FROM {source}{order}"
             con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {query}")

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,14 @@ SYSTEMS = frozenset({
 @dataclass(frozen=True)
 class Normalised:
     """Of n raw values: the normal form (null where `bad` says why there is none), what it belongs to (network,
-    domain), the pattern that related values share, a label without raw text, and whether a mailbox is disposable."""
+    domain), what related values have in common, the pattern that values of one generator follow, a label without raw
+    text, and whether a mailbox is disposable."""
 
     form: Any
     bad: Any
     parent: Any
     family: Any
+    shape: Any
     label: Any
     disposable: Any
 
@@ -85,7 +88,7 @@ def normalise(entity_type: str, raw: Any, *, limit: int, region: str | None) -> 
         return _parsed(entity_type, trimmed, bad, region)
     empty: Any = pa.nulls(n, pa.string())
     form = _kernels.if_else(_kernels.is_null(bad), trimmed, pa.scalar(None, pa.string()))
-    return Normalised(form, bad, empty, empty, empty, pa.nulls(n, pa.bool_()))
+    return Normalised(form, bad, empty, empty, empty, empty, pa.nulls(n, pa.bool_()))
 
 
 def _mark(bad: Any, where: Any, reason: str) -> Any:
@@ -124,10 +127,10 @@ def _are_cards(values: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 # -- what has a parser of its own -------------------------------------------------------------------------
 
-_Row = tuple[str | None, str | None, str | None, str | None, bool | None]
-"""Normal form (None: it cannot be read), parent, family, label, disposable."""
+_Row = tuple[str | None, str | None, str | None, str | None, str | None, bool | None]
+"""Normal form (None: it cannot be read), parent, family, shape, label, disposable."""
 
-_UNREADABLE: _Row = (None, None, None, None, None)
+_UNREADABLE: _Row = (None, None, None, None, None, None)
 
 
 def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Normalised:
@@ -139,7 +142,7 @@ def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Nor
         plain = np.zeros(len(trimmed), dtype=bool)
     slow = np.flatnonzero(usable & ~plain)
     rows = [parser(value, region) for value in trimmed.take(pa.array(slow)).to_pylist()]
-    types: tuple[Any, ...] = (pa.string(), pa.string(), pa.string(), pa.string(), pa.bool_())
+    types: tuple[Any, ...] = (*[pa.string()] * 5, pa.bool_())
     columns: list[Any] = []
     mask = np.zeros(len(trimmed), dtype=bool)
     mask[slow] = True
@@ -153,9 +156,9 @@ def _parsed(entity_type: str, trimmed: Any, bad: Any, region: str | None) -> Nor
         columns.append(
             _kernels.replace_with_mask(column, pa.array(mask), pa.array([row[place] for row in rows], kind))
         )
-    form, parent, family, label, disposable = columns
+    form, parent, family, shape, label, disposable = columns
     bad = _mark(bad, _kernels.is_null(form), f"bad_{entity_type}")
-    return Normalised(form, bad, parent, family, label, disposable)
+    return Normalised(form, bad, parent, family, shape, label, disposable)
 
 
 def _ip(value: str, _region: str | None) -> _Row:
@@ -169,11 +172,11 @@ def _ip(value: str, _region: str | None) -> _Row:
             # A household has a /64 and its devices move within it.
             home = ipaddress.ip_network((int(address) >> 64 << 64, 64))
             site = ipaddress.ip_network((int(address) >> 80 << 80, 48))
-            return str(home), str(site), None, None, None
+            return str(home), str(site), None, None, None, None
         address = mapped
     text = str(address)
     # Not with a host octet, which would be a raw address (docs/adr/0004).
-    return text, text.rpartition(".")[0] + "/24", None, None, None
+    return text, text.rpartition(".")[0] + "/24", None, None, None, None
 
 
 def _email(value: str, _region: str | None) -> _Row:
@@ -199,11 +202,59 @@ def _email(value: str, _region: str | None) -> _Row:
     if domain in IGNORES_DOTS:
         mailbox = mailbox.replace(".", "") or local
     domain = SAME_DOMAIN.get(domain, domain)
-    # One mailbox with tags is a family of its own; without tags, names that differ by a number at the end are one.
+    # One mailbox with tags is a family of its own; without tags, names that differ by a number are one.
     name, tag, _ = mailbox.partition("+")
-    base = (name if tag else re.sub(r"[\d._\-]+\Z", "", name)).replace(".", "")
+    base = name.replace(".", "") if tag else _name_of(name)
     family = f"{base}@{domain}" if base else None
-    return f"{mailbox}@{domain}", domain, family, None, disposable
+    # Who throws mailboxes away throws their domains away too.
+    shape = f"{_shape(name.translate(_SKELETON))}@{'' if disposable else domain}"
+    return f"{mailbox}@{domain}", domain, family, shape, None, disposable
+
+
+_MARKS = re.compile(r"[\d._\-]+")
+_INSIDE = re.compile(r"(?<=[^\W\d_])\d+(?=[^\W\d_])")
+
+
+def _name_of(local: str) -> str | None:
+    """The letters of a local part that a number and separators were put to; None where there is no name in it, as
+    in strings of letters and digits mixed."""
+    return None if len(_INSIDE.findall(local)) > 1 else _MARKS.sub("", local)
+
+
+_SKELETON = str.maketrans(
+    {letter: "v" if letter in "aeiouy" else "c" for letter in "abcdefghijklmnopqrstuvwxyz"}
+    | dict.fromkeys("0123456789", "9")
+)
+_PARTS = re.compile(r"([._\-])")
+_RUNS = re.compile(r"[cv]+|9+|[^cv9]+")
+_LONGEST_NUMBER = 6
+
+
+@lru_cache(maxsize=65_536)
+def _shape(skeleton: str) -> str:
+    """What made a local part, as far as its consonants, vowels and digits tell: `w` a word or name of any length,
+    `i1` an initial, `r8` eight letters that nobody can say, `94` a number of four digits, `x9` nine letters and
+    digits mixed; separators as they are. So `anna.smith1984` and `wei.chen2001` have one shape, as have
+    `xkqvbtzr` and `zzkqwpfh`."""
+    return "".join(_part(part) for part in _PARTS.split(skeleton))
+
+
+def _part(part: str) -> str:
+    runs = _RUNS.findall(part)
+    if len(runs) > 3:
+        return f"x{len(part)}"
+    return "".join(_run(run) for run in runs) if part not in "._-" else part
+
+
+def _run(run: str) -> str:
+    if run[0] == "9":
+        return f"9{min(len(run), _LONGEST_NUMBER)}"
+    if run[0] not in "cv":
+        return "u"
+    if len(run) < 3:
+        return f"i{len(run)}"
+    spoken = "cccc" not in run and "vvvv" not in run and run.count("v") * 5 >= len(run)
+    return "w" if spoken else f"r{len(run)}"
 
 
 def _is_disposable(domain: str) -> bool:
@@ -216,7 +267,7 @@ def _phone(value: str, region: str | None) -> _Row:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:
         return _UNREADABLE
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), None, None, None, None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), None, None, None, None, None
 
 
 def _user_agent(value: str, _region: str | None) -> _Row:
@@ -224,7 +275,7 @@ def _user_agent(value: str, _region: str | None) -> _Row:
     browser = parsed.user_agent.family if parsed.user_agent else "Other"
     system = parsed.os.family if parsed.os else "Other"
     label = f"{browser if browser in BROWSERS else 'Other'}/{system if system in SYSTEMS else 'Other'}"
-    return value, None, None, label, None
+    return value, None, None, None, label, None
 
 
 _PARSERS: dict[str, Callable[[str, str | None], _Row]] = {

@@ -55,7 +55,8 @@ def _rotate(workspace: Workspace, current: Current, folder: Path, new_key: str) 
     with engine_errors(), closing(connect(workspace.config.memory_mb)) as con:
         con.execute(
             "CREATE TABLE renamed"
-            " (entity_type VARCHAR, old BIGINT, old_token VARCHAR, entity BIGINT, token VARCHAR, family BIGINT)"
+            " (entity_type VARCHAR, old BIGINT, old_token VARCHAR, entity BIGINT, token VARCHAR, family BIGINT,"
+            " shape BIGINT)"
         )
         for batch in current.batches:
             (folder / batch).mkdir(parents=True)
@@ -115,7 +116,7 @@ def _rewrite(con: duckdb.DuckDBPyConnection, old: Path, new: Path, contract: dic
     source = f"read_parquet({literal(str(old))}) t"
     if old.name == "tokens.parquet":
         query = (
-            "SELECT t.entity_type, n.entity, n.token, t.parent, n.family, t.label, t.disposable"
+            "SELECT t.entity_type, n.entity, n.token, t.parent, n.family, n.shape, t.label, t.disposable"
             f" FROM {source} LEFT JOIN names n ON n.entity_type = t.entity_type AND n.old = t.entity"
         )
         columns = ["entity"]

@@ -18,7 +18,7 @@ from ringwatch.ingest.tools import describe_call
 
 def _one(entity_type: str, raw: str, region: str | None = None) -> dict[str, object]:
     found = normalise(entity_type, pa.array([raw]), limit=512, region=region)
-    names = ("form", "bad", "parent", "family", "label", "disposable")
+    names = ("form", "bad", "parent", "family", "shape", "label", "disposable")
     return {name: getattr(found, name)[0].as_py() for name in names}
 
 
@@ -58,6 +58,9 @@ def test_what_is_no_address(raw: str) -> None:
         ("jane.doe+x@corp.example", "jane.doe+x@corp.example", "janedoe@corp.example"),
         ("jane.doe27@corp.example.", "jane.doe27@corp.example", "janedoe@corp.example"),
         ("a@bücher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
+        ("jane_27_doe@corp.example", "jane_27_doe@corp.example", "janedoe@corp.example"),
+        ("27.jane-doe@corp.example", "27.jane-doe@corp.example", "janedoe@corp.example"),
+        ("x7k2p9qa@corp.example", "x7k2p9qa@corp.example", None),
         ("1234@corp.example", "1234@corp.example", None),
     ],
 )
@@ -72,6 +75,29 @@ def test_equal_mailboxes_have_equal_families(one: str, two: str) -> None:
     first, second = _one("email", f"{one}@gmail.com"), _one("email", f"{two}@gmail.com")
     if first["form"] == second["form"]:
         assert first == second
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "alike"),
+    [
+        ("anna.smith1984@x.example", "wei.chen2001@x.example", True),
+        ("xkqvbtzr@x.example", "zzkqwpfh@x.example", True),
+        ("x7k2p9qa@x.example", "4hd8s0rt@x.example", True),
+        ("j.doe@x.example", "m.smith@x.example", True),
+        ("anna.smith1984@x.example", "wei.chen2001@y.example", False),
+        ("anna.smith1984@x.example", "wei.chen84@x.example", False),
+        ("anna.smith@x.example", "annasmith@x.example", False),
+        ("xkqvbtzr@x.example", "marianne@x.example", False),
+        ("anna.smith1984@mailinator.com", "wei.chen2001@guerrillamail.com", True),
+        ("mueller12@x.example", "müller12@x.example", False),
+    ],
+)
+def test_mailboxes_of_one_generator_have_one_shape(one: str, two: str, alike: bool) -> None:
+    assert (_one("email", one)["shape"] == _one("email", two)["shape"]) is alike
+
+
+def test_a_shape_carries_no_name() -> None:
+    assert _one("email", "planted.name1984@x.example")["shape"] == "w.w94@x.example"
 
 
 def test_disposable_domains_are_known_with_what_is_below_them() -> None:

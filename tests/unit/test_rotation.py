@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from drops import make_tables
 
 from ringwatch import audit
 from ringwatch.errors import RingwatchError
-from ringwatch.ingest import reveal, rotate_keys
+from ringwatch.ingest import EventLog, reveal, rotate_keys
 
 
 def _rotate(workspace: Any, new_key: str) -> None:
@@ -84,6 +85,32 @@ def test_rotation_equals_a_fresh_ingest_under_the_new_keys(ingester: Any) -> Non
     assert noted == ["markword exit"]
     assert audit.verify(workspace.audit_path).lines > 1
     assert '"rotate-keys"' in workspace.audit_path.read_text()
+
+
+def test_forms_of_mailboxes_come_with_later_batches_and_with_a_rotation(ingester: Any) -> None:
+    """A batch of a version that knew none is read as it is; what a later one says of the same mailbox stands."""
+    workspace = ingester.workspace()
+    people = [
+        {"account_id": f"a{k}", "email": f"{name}.smith19{k}8@b.example"} for k, name in enumerate(("anna", "wei"))
+    ]
+    ingester.ingest(workspace, ingester.file("accounts.csv", people))
+    (batch,) = workspace.current().batches
+    path = workspace.log_dir / batch / "tokens.parquet"
+    whole = pq.read_table(path)
+    pq.write_table(whole.drop_columns(["shape"]), path)
+
+    def shapes() -> list[int | None]:
+        with duckdb.connect() as con:
+            EventLog(workspace, workspace.current()).attach(con)
+            return [row[0] for row in con.execute("SELECT shape FROM tokens ORDER BY entity").fetchall()]
+
+    assert shapes() == [None, None]
+    again = [{"account_id": "b", "email": people[0]["email"]}]
+    ingester.ingest(workspace, ingester.file("accounts.csv", again))
+    assert sorted(shape is None for shape in shapes()) == [False, True]
+    _rotate(workspace, "tokens-2")
+    (one, other) = shapes()
+    assert one == other is not None, "both are a first name, a family name and a year"
 
 
 def test_a_vault_that_lacks_an_original_stops_the_rotation(ingester: Any) -> None:
