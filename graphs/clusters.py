@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +18,14 @@ from ringwatch.graphs.labels import Verdicts, with_verdicts
 from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
+from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
 
 MIN_SIZE = 3
 BELONG = 0.5
 """A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
 HARM_LAYER, HOST_LAYER = "harm", "institution"
-ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER)
+ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, *STANDING)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_HOSTED = 0.1
@@ -134,11 +135,13 @@ def describe_clusters(
     harm: Harm | None,
     verdicts: Verdicts,
     history: History,
+    standing: Sequence[Standing] = (),
 ) -> Found:
     """Scores, explains and names clusters.
 
     `history` is what earlier runs found. `harm` holds what their own events say of all accounts (None: nothing does);
-    without it and without verdicts abuse is null and the score is the probability of coordination.
+    without it and without verdicts abuse is null and the score is the probability of coordination. `standing` is what
+    speaks for people.
     """
     cluster, count, inside, membership, size = (
         formed.cluster, len(formed), formed.inside, formed.membership, formed.size,
@@ -149,7 +152,8 @@ def describe_clusters(
     )
     coordination = formed.coordination
     judged = harm is not None or len(verdicts.account) > 0
-    harm_bits, abuse = _abuse(harm or Harm(np.zeros(len(cluster)), LEAST_SHARE), harm is not None, verdicts, formed)
+    own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
+    harm_bits, abuse, spoken = _abuse(own, harm is not None, verdicts, formed, standing)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     abuse = abuse * unauthorised(hosted) if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
@@ -161,7 +165,7 @@ def describe_clusters(
     evidence, layers = reasons(model, inside, of_edge, count)
     if judged:
         evidence = pd.concat(
-            [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits), _host_evidence(hosted)],
+            [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits), _host_evidence(hosted), spoken],
             ignore_index=True,
         )
     digests = digest_clusters(of_member, names, evidence, count)
@@ -200,13 +204,19 @@ def describe_clusters(
     )
 
 
-def _abuse(own: Harm, seen: bool, verdicts: Verdicts, formed: Formed) -> tuple[FloatArray, FloatArray]:
-    """Bits and probability of abuse by cluster. Verdicts are a biased sample: where events say anything (`seen`), how
-    many clusters are abusive is learnt from those alone, so that a cluster nobody has judged is what it was."""
+def _abuse(
+    own: Harm, seen: bool, verdicts: Verdicts, formed: Formed, standing: Sequence[Standing]
+) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
+    """Bits of harm and probability of abuse by cluster, and what speaks for people. Verdicts are a biased sample:
+    where events say anything (`seen`), how many clusters are abusive, and what those have, is learnt from events
+    alone, so that a cluster nobody has judged is what it was."""
     known = with_verdicts(own, verdicts)
-    rates = learn_rates(own if seen else known, formed.cluster, len(formed))
+    base = own if seen else known
+    rates = learn_rates(base, formed.cluster, len(formed))
+    learnt = abuse_probability(cluster_bits(base, formed.cluster, len(formed), rates), rates.share)
+    people, spoken = speak_for_people(standing, learnt, formed.cluster, len(formed))
     bits = cluster_bits(known, formed.cluster, len(formed), rates)
-    return bits, abuse_probability(bits, rates.share)
+    return bits, abuse_probability(bits + people, rates.share), spoken
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import Harm
 from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArray, IntArray, ranked
 from ringwatch.graphs.evidence import Contrast, Model, Shared
+from ringwatch.graphs.habits import Bands, Habit
 from ringwatch.graphs.layers import Incidence, Relation
 from ringwatch.graphs.learning import MATES, learn
+from ringwatch.graphs.pairs import ALL_PAIRS
 
 CHUNK = 1_000_000
 DAY = 86_400e6
@@ -50,23 +51,28 @@ def build_model(
     seed: int,
     harm: Harm | None = None,
     without: Collection[str] = (),
+    habits: Sequence[Habit] = (),
 ) -> Model:
     """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior.
 
     `harm` is what their own events say of all accounts; without it no two are compared by what they are used for.
-    `without` names groups of contrasts (`signup`, `features`, `misuse`, `presence`) to leave out.
+    `without` names contrasts, and groups of them (`signup`, `features`, `presence`, `hours` …), to leave out.
     """
-    n = len(accounts)
+    n, out = len(accounts), frozenset(without)
     shared = [_share(incidence, first, second, n) for incidence in incidences]
     shared += [_relate(relation, first, second, n) for relation in relations]
-    contrasts = _contrasts(accounts, first, second, np.random.default_rng(seed))
-    if harm is not None:
+    habits = [*_own_columns(accounts), *habits]
+    habits = [habit for habit in habits if not out & {habit.name, habit.group}]
+    contrasts = _contrasts(habits, shared, first, second, n, np.random.default_rng(seed))
+    if harm is not None and "misuse" not in out:
         contrasts += _misuse(accounts, harm, first, second)
-    contrasts = [contrast for contrast in contrasts if contrast.group not in without]
     prior = float(np.log2(MATES[1] / max(n, 2)))
     has = _holders(incidences, relations, n)
     both = {group: some[first] & some[second] for group, some in has.items()}
-    presence = {} if "presence" in without else _presence(has, first, second)
+    # To have been part of some event is no habit.
+    specs = [one.spec for one in incidences] + [one.spec for one in relations]
+    lasting = {spec.group for spec in specs if not spec.event}
+    presence = {} if "presence" in out else _presence(has, sorted(lasting), first, second)
     return learn(Model(n, first, second, shared, contrasts, both, prior, presence))
 
 
@@ -81,10 +87,13 @@ def _holders(incidences: list[Incidence], relations: list[Relation], n: int) -> 
     return has
 
 
-def _presence(has: dict[str, BoolArray], first: IntArray, second: IntArray) -> dict[str, Contrast]:
+def _presence(
+    has: dict[str, BoolArray], groups: Sequence[str], first: IntArray, second: IntArray
+) -> dict[str, Contrast]:
     """By group how many ends of a pair have anything there; none for a group that all accounts have, or none has."""
     found = {}
-    for group, some in has.items():
+    for group in groups:
+        some = has[group]
         share = float(some.mean())
         if 0 < share < 1:
             u = np.array([(1 - share) ** 2, 2 * share * (1 - share), share**2])
@@ -96,7 +105,7 @@ def _presence(has: dict[str, BoolArray], first: IntArray, second: IntArray) -> d
 
 def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> Shared:
     degree = incidence.degree
-    u = np.maximum(np.minimum(degree / n, 1.0), np.minimum(incidence.floor, 1.0))
+    u = np.minimum(np.maximum(np.maximum(degree, incidence.expected) / n, incidence.floor), 1.0)
     rarity = np.log2(1.0 / u)
     useful = degree[incidence.entity] >= 2
     account, entity = incidence.account[useful], incidence.entity[useful]
@@ -127,10 +136,13 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
         counts.append(count)
         entities.append(best)
     spec = incidence.spec
-    pair = _join(pairs)
+    pair, entity, users = _join(pairs), _join(entities), degree
+    if incidence.refined is not None:
+        # All pairs of a moment are looked at, and those of all moments of one entity judge it.
+        entity, users = incidence.refined.unit[entity], np.minimum(incidence.refined.users, ALL_PAIRS)
     return Shared(
         spec.name, spec.group, spec.text, pair, np.concatenate([np.zeros(0), *rarities]), _join(counts),
-        _join(entities), spec.m, np.zeros(len(pair)), degree, incidence.floor > degree / n,
+        entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event,
     )  # fmt: skip
 
 
@@ -167,29 +179,53 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
     return Shared(spec.name, spec.group, spec.text, pair, rarity, one, hub, spec.m, gain, users, common)
 
 
-def _contrasts(accounts: AccountTable, first: IntArray, second: IntArray, rng: np.random.Generator) -> list[Contrast]:
-    n = len(accounts)
+def _contrasts(
+    habits: Sequence[Habit], shared: list[Shared], first: IntArray, second: IntArray, n: int, rng: np.random.Generator
+) -> list[Contrast]:
+    """The pairs by bands, and u of each band from random pairs; what is the same for all, or unknown, is left out."""
     if n < 2:
         return []
     left = rng.integers(0, n, RANDOM_PAIRS)
     right = (left + rng.integers(1, n, RANDOM_PAIRS)) % n
+    found = []
+    for habit in habits:
+        parts = [habit.band(first[at : at + CHUNK], second[at : at + CHUNK]) for at in range(0, len(first), CHUNK)]
+        band = np.concatenate([np.zeros(0, dtype=np.int8), *parts])
+        for layer in shared:
+            if habit.silent & {layer.name, layer.group}:
+                band[layer.pair] = -1
+        random = habit.band(left, right)
+        if (band >= 0).sum() == 0 or np.ptp(random) == 0:
+            continue
+        size = len(habit.words)
+        u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
+        found.append(Contrast(habit.name, habit.group, habit.text, band, u, u.copy(), habit.words, habit.against))
+    return found
+
+
+def _own_columns(accounts: AccountTable) -> list[Habit]:
+    """How far apart two sign-ups are, and how far apart values of the features."""
     signup = accounts.created
 
     def apart(a: IntArray, b: IntArray) -> FloatArray:
         return np.abs(signup[a] - signup[b])
 
-    columns = [("signup", "signup", "Sign-ups mostly", apart, SIGNUP_BANDS, SIGNUP_WORDS)]
+    found = [_banded("signup", "signup", "Sign-ups mostly", apart, SIGNUP_BANDS, SIGNUP_WORDS)]
     for name, column in accounts.feature_ranks.items():
-        columns.append((name, "features", f"Values of {name[2:]} mostly", column.gap, FEATURE_BANDS, FEATURE_WORDS))
-    found = []
-    for name, group, text, gap, edges, words in columns:
-        band, random = _band(gap(first, second), edges), _band(gap(left, right), edges)
-        if (band >= 0).sum() == 0 or np.ptp(random) == 0:
-            continue
-        size = len(edges) + 1
-        u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
-        found.append(Contrast(name, group, text, band, u, u.copy(), words))
+        text = f"Values of {name[2:]} mostly"
+        found.append(_banded(name, "features", text, column.gap, FEATURE_BANDS, FEATURE_WORDS))
     return found
+
+
+def _banded(
+    name: str,
+    group: str,
+    text: str,
+    gap: Callable[[IntArray, IntArray], FloatArray],
+    edges: FloatArray,
+    words: list[str],
+) -> Habit:
+    return Habit(name, group, text, words, lambda a, b: _band(gap(a, b), edges))
 
 
 def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArray) -> list[Contrast]:
@@ -219,5 +255,5 @@ def behaviour(accounts: AccountTable) -> list[Column]:
     return [ranked(accounts.created), *accounts.feature_ranks.values()]
 
 
-def _band(gap: FloatArray, edges: FloatArray) -> npt.NDArray[np.int8]:
+def _band(gap: FloatArray, edges: FloatArray) -> Bands:
     return np.where(np.isnan(gap), -1, np.searchsorted(edges, gap)).astype(np.int8)

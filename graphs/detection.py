@@ -20,6 +20,7 @@ from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
 from ringwatch.graphs.doubtful import tying
 from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
+from ringwatch.graphs.habits import Habit, collect_habits
 from ringwatch.graphs.labels import NO_VERDICTS, collect_verdicts
 from ringwatch.graphs.layers import (
     PURSE_KINDS,
@@ -31,14 +32,18 @@ from ringwatch.graphs.layers import (
     common_sources,
     common_targets,
 )
+from ringwatch.graphs.moments import moments
 from ringwatch.graphs.naming import NO_HISTORY, History
 from ringwatch.graphs.pairs import candidate_pairs
 from ringwatch.graphs.resolve import cluster_entities, cluster_timeline, resolve_entities
 from ringwatch.graphs.returns import find_returns
 from ringwatch.graphs.scores import account_scores, untouched_scores
+from ringwatch.graphs.signups import signup_bursts
+from ringwatch.graphs.standing import Standing, collect_standing
 from ringwatch.graphs.store.base import Changes
 from ringwatch.graphs.syndicates import Syndicates, find_syndicates, unit_of, with_domains
 from ringwatch.graphs.ties import tie_layers, weigh_ties
+from ringwatch.graphs.trees import common_roots
 from ringwatch.metrics import Stopwatch
 
 
@@ -81,6 +86,8 @@ class Gathered:
     shared: list[Incidence]
     relations: list[Relation]
     content: Content
+    habits: list[Habit]
+    standing: list[Standing]
 
     @cached_property
     def harm(self) -> Harm:
@@ -103,6 +110,10 @@ def gather(
     with watch.stage("layers"):
         incidences = collect_incidences(con, declared)
         relations = collect_relations(con)
+    with watch.stage("moments"):
+        for addresses in [one for one in incidences if one.spec.name == "ip"]:
+            incidences += moments(con, addresses, accounts)
+        incidences += signup_bursts(con, accounts)
     with watch.stage("prompts"):
         prompts = prompt_families(con)
     with watch.stage("tools"):
@@ -110,21 +121,28 @@ def gather(
         targets = tool_targets(con)
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
+    shared += [common_roots(relation, len(accounts)) for relation in relations if relation.spec.name in TREE_KINDS]
     shared += [common_targets(relation) for relation in relations if relation.spec.name in PURSE_KINDS]
     shared = [incidence for incidence in shared if len(incidence.account)]
-    return Gathered(accounts, shared, relations, Content(prompts, chains))
+    with watch.stage("habits"):
+        habits = collect_habits(con, accounts)
+        standing = collect_standing(con, accounts, shared)
+    return Gathered(accounts, shared, relations, Content(prompts, chains), habits, standing)
 
 
 def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collection[str] = ()) -> Model:
-    """Candidate pairs and their bits; `without` names groups of layers (and of contrasts) to leave out."""
-    shared = [incidence for incidence in gathered.shared if incidence.spec.group not in without]
-    relations = [relation for relation in gathered.relations if relation.spec.group not in without]
+    """Candidate pairs and their bits; `without` names layers, contrasts or groups of them to leave out."""
+    out = frozenset(without)
+    shared = [incidence for incidence in gathered.shared if not out & {incidence.spec.name, incidence.spec.group}]
+    relations = [relation for relation in gathered.relations if not out & {relation.spec.name, relation.spec.group}]
     accounts = gathered.accounts
     with watch.stage("pairs"):
         first, second = candidate_pairs(shared, relations, len(accounts), seed=seed, columns=behaviour(accounts))
     with watch.stage("bits"):
         harm = gathered.harm if accounts.harm_known else None
-        return build_model(accounts, shared, relations, first, second, seed=seed, harm=harm, without=without)
+        return build_model(
+            accounts, shared, relations, first, second, seed=seed, harm=harm, without=without, habits=gathered.habits
+        )
 
 
 def detect(
@@ -140,6 +158,7 @@ def detect(
     as_of: datetime | None,
     watch: Stopwatch,
     gathered: Gathered | None = None,
+    model: Model | None = None,
     without: Collection[str] = (),
 ) -> Detection:
     """Finds coordinated accounts in the attached views of the event log (`EventLog.attach`).
@@ -148,15 +167,15 @@ def detect(
         declared: entity types that the workspace declares. tool_key: at least 16 bytes, for sketches of tool chains.
         use_labels: whether labels and verdicts count. previous: what earlier runs found.
         run_id, created_at, as_of: what the store is to say of the run.
-        gathered: what `gather` made of the same views, where that is known already. without: groups of layers that
-            are left out.
+        gathered: what `gather` made of the same views, where that is known already. model: the pairs as they are to
+            be weighed, in the place of `weigh`. without: layers, contrasts or groups of them that are left out.
 
     The same views and seed give the same frames. Makes temporary tables in `con`.
     """
     history = previous or NO_HISTORY
     gathered = gathered or gather(con, declared=declared, tool_key=tool_key, watch=watch)
     accounts = gathered.accounts
-    model = weigh(gathered, seed=seed, watch=watch, without=without)
+    model = model or weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
     with watch.stage("communities"):
         tied, worth = tying(model, bits)
@@ -166,7 +185,8 @@ def detect(
         harm = gathered.harm if accounts.harm_known else None
         score = untouched_scores(accounts, model, bits, formed, harm)
         verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
-        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history)
+        standing = [one for one in gathered.standing if not {one.layer, "standing"} & set(without)]
+        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, standing)
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)

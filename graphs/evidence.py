@@ -13,7 +13,7 @@ operators hide a channel, and who hides one hides others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,8 @@ class Shared:
     By pair that shares anything: `pair` (its position), `rarity` (bits: `log2(1 / u)` of the rarest entity that it
     shares plus half of log2 of how many), `count` (how many), `entity` (the rarest; of a relation its busier end) and
     `gain` (the bits that the entity's other users add or take). By entity: `users` (accounts; 0 for relations) and
-    `common` (whether strangers are known to share it; empty for relations).
+    `common` (whether strangers are known to share it; empty for relations). An `event` is nobody's own: however alike
+    those are who took part, its frequency says the most that it is worth.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Shared:
     gain: FloatArray
     users: IntArray
     common: BoolArray
+    event: bool = False
 
     @property
     def bits(self) -> FloatArray:
@@ -63,7 +65,8 @@ class Shared:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A banded comparison: the band of each pair (-1 where one side is unknown), and by band u, m and words."""
+    """A banded comparison: the band of each pair (-1 where one side is unknown), and by band u, m and words. What can
+    only speak `against` one operator is never worth more than nothing."""
 
     name: str
     group: str
@@ -72,11 +75,14 @@ class Contrast:
     u: FloatArray
     m: FloatArray
     bands: list[str]
+    against: bool = False
 
     @property
     def bits(self) -> FloatArray:
         """Bits of each pair; 0 where a side is unknown."""
         table = np.append(np.log2(self.m / self.u), 0.0)
+        if self.against:
+            table = np.minimum(table, 0.0)
         return np.asarray(table[self.band])
 
 
@@ -120,6 +126,16 @@ class Model:
     def groups(self) -> list[str]:
         return sorted({layer.group for layer in self.shared})
 
+    def only(self, group: str) -> Model:
+        """What one group says by itself, at what the whole has learnt it to be worth: prior, m and gains stay."""
+        return replace(
+            self,
+            shared=[layer for layer in self.shared if layer.group == group],
+            contrasts=[contrast for contrast in self.contrasts if contrast.group == group],
+            both={name: both for name, both in self.both.items() if name == group},
+            presence={name: habit for name, habit in self.presence.items() if name == group},
+        )
+
     def absent_bits(self, group: str) -> float:
         """What nothing in common in a group is worth by itself, before it is bounded."""
         return float(np.log2(max(1 - sum(layer.m for layer in self.shared if layer.group == group), LEAST_ABSENT)))
@@ -135,6 +151,20 @@ class Model:
     def presence_bits(self, group: str) -> FloatArray:
         """What it says of all pairs how many of their ends have anything in a group."""
         return np.asarray(np.minimum(self.presence[group].bits, HABIT))
+
+    def contrast_bits(self, contrast: Contrast, best: FloatArray | None = None) -> FloatArray:
+        """Bits of a contrast on all pairs beyond those of the layers of its group (`best`, where they are known
+        already): the strongest of a group counts."""
+        if contrast.group not in self.groups:
+            return contrast.bits
+        best = self.group_bits(contrast.group) if best is None else best
+        return np.asarray(np.where(best < 0, contrast.bits, np.maximum(contrast.bits - best, 0.0)))
+
+    def own_bits(self, group: str) -> FloatArray:
+        """All that a group adds to the bits of all pairs, but for what is absent."""
+        best = self.group_bits(group)
+        parts = [self.contrast_bits(contrast, best) for contrast in self.contrasts if contrast.group == group]
+        return np.asarray(sum(parts, np.maximum(best, 0.0)))
 
     def unshared_bits(self) -> FloatArray:
         """Bits of all that pairs do not share; what entities are worth does not move them."""
@@ -154,10 +184,12 @@ class Model:
     def bits(self, unshared: FloatArray | None = None) -> FloatArray:
         """Prior and evidence of each pair, log2 odds; float64[pairs]. `unshared`: `unshared_bits`, if known."""
         total = np.full(len(self), self.prior) + (self.unshared_bits() if unshared is None else unshared)
+        best_of = {}
         for group in self.groups:
-            total += np.maximum(self.group_bits(group), 0.0)
+            best_of[group] = self.group_bits(group)
+            total += np.maximum(best_of[group], 0.0)
         for contrast in self.contrasts:
-            total += contrast.bits
+            total += self.contrast_bits(contrast, best_of.get(contrast.group))
         return total
 
     def explain(self, pairs: IntArray) -> Iterable[Reason]:
@@ -200,7 +232,7 @@ class Model:
             yield Reason(habit.name, habit.text, "contrast", at, bits[at] * scale[at], np.full(len(at), -1))
         for contrast in self.contrasts:
             known = np.flatnonzero(contrast.band[pairs] >= 0)
-            bits = contrast.bits[pairs[known]]
+            bits = self.contrast_bits(contrast)[pairs[known]]
             yield Reason(contrast.name, contrast.text, "contrast", known, bits, np.full(len(known), -1))
 
 

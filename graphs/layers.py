@@ -7,7 +7,7 @@ communities and the wording of evidence take it from there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -22,6 +22,9 @@ KIND_FLOOR = {
     "vpn": 0.02, "hosting": 0.02, "cgnat": 0.02, "campus": 0.01, "company": 0.002, "exchange": 0.05,
     "service": 0.02, "shared_device": 0.005,
 }  # fmt: skip
+NETWORK_USERS = 4.0
+"""How many users, of whom nothing is expected, weigh against those of an address's network."""
+
 DECLARED_KIND_FLOOR = 0.01
 """The least share of all accounts that could stand behind an entity which is known to serve strangers: what we see
 of its users is a sample, so its own frequency here says too little."""
@@ -30,19 +33,33 @@ of its users is a sample, so its own frequency here says too little."""
 @dataclass(frozen=True)
 class LayerSpec:
     """A layer: its name, the group of layers it is not independent of, and m, the chance that two accounts of one
-    operator have it in common, before EM moves it. `text` finishes the sentence "N accounts share …"."""
+    operator have it in common, before EM moves it. `text` finishes the sentence "N accounts share …". `refines` names
+    the layer whose entities, at one moment, are its own. `event`: its entities are happenings, not things."""
 
     name: str
     group: str
     m: float
     text: str
+    refines: str = ""
+    event: bool = False
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Of a layer that refines another, by entity: `unit`, the first of those that refine one entity, with which it is
+    judged; `users`, the accounts of that entity."""
+
+    unit: IntArray
+    users: IntArray
 
 
 @dataclass(frozen=True)
 class Incidence:
     """Who has what in one layer: parallel arrays of account index, dense entity code, count, first and last (µs).
 
-    `code` maps a dense entity back to the log's 64-bit code; `floor` is the least u of each entity (0: none).
+    By entity: `code`, the log's 64-bit code (of a moment that of the entity which it refines); `floor`, the least u
+    where strangers are known to share it (0: none); `expected`, how many accounts would be expected behind it, where
+    something besides its own users tells (0: nothing does).
     """
 
     spec: LayerSpec
@@ -53,6 +70,8 @@ class Incidence:
     last: FloatArray
     code: IntArray
     floor: FloatArray
+    expected: FloatArray
+    refined: Refined | None = None
 
     @property
     def degree(self) -> IntArray:
@@ -68,7 +87,7 @@ class Incidence:
 
 @dataclass(frozen=True)
 class Relation:
-    """Account–account records of one kind, summed by direction: parallel arrays of indexes, counts and times (µs)."""
+    """Account–account records of one kind, summed by direction: parallel arrays of indexes and counts."""
 
     spec: LayerSpec
     src: IntArray
@@ -98,7 +117,10 @@ TREE_KINDS = ("referral", "transfer", "invite")
 PURSE_KINDS = ("transfer",)
 """Relations whose common target is evidence as well: what many accounts earn is swept into one purse."""
 
-PARTNER_LAYERS = frozenset({f"{kind}_source" for kind in TREE_KINDS} | {f"{kind}_target" for kind in PURSE_KINDS})
+PARTNER_LAYERS = frozenset(
+    {f"{kind}_{role}" for kind in TREE_KINDS for role in ("source", "root")}
+    | {f"{kind}_target" for kind in PURSE_KINDS}
+)
 """Names of the layers whose entities are accounts."""
 
 
@@ -130,6 +152,7 @@ def incidence_from(spec: LayerSpec, rows: Mapping[str, Column], floors: dict[int
         _times(rows["last"]),
         code,
         floor,
+        np.zeros(len(code)),
     )
 
 
@@ -154,7 +177,8 @@ def collect_incidences(con: duckdb.DuckDBPyConnection, declared: tuple[str, ...]
     found = []
     for entity_type, spec in ENTITY_LAYERS.items():
         rows = query_columns(con, _entity_sql(entity_type))
-        found.append(incidence_from(spec, rows, floors.get(entity_type)))
+        incidence = incidence_from(spec, rows, floors.get(entity_type))
+        found.append(_within_networks(con, incidence) if entity_type == "ip" else incidence)
     for entity_type in declared:
         if entity_type not in ENTITY_LAYERS:
             rows = query_columns(con, _links_sql(entity_type) + " ORDER BY 1, 2")
@@ -184,6 +208,32 @@ def wider_incidence(con: duckdb.DuckDBPyConnection, spec: LayerSpec, entity_type
             ) USING (entity) WHERE wider IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2""",
     )
     return incidence_from(spec, rows)
+
+
+def _within_networks(con: duckdb.DuckDBPyConnection, addresses: Incidence) -> Incidence:
+    """Adds to each address how many accounts the other addresses of its network have behind them.
+
+    Where a carrier deals its addresses out to thousands, one that was seen with three accounts is not rarer than its
+    neighbours: the users of any of them are expected to meet as many as users of the others do, which is the mean
+    over users, not over addresses.
+    """
+    rows = query_columns(
+        con,
+        f"""SELECT entity, {code_of("parent")} AS parent FROM tokens
+            WHERE entity_type = 'ip' AND parent IS NOT NULL ORDER BY 1""",
+    )
+    code = np.asarray(rows["entity"], dtype=np.int64)
+    if len(code) == 0:
+        return addresses
+    at = np.minimum(np.searchsorted(code, addresses.code), len(code) - 1)
+    known = code[at] == addresses.code
+    degree = addresses.degree.astype(np.float64)
+    parent = np.asarray(rows["parent"], dtype=np.int64)[at[known]]
+    _, network = np.unique(parent, return_inverse=True)
+    users, met = np.bincount(network, degree[known]), np.bincount(network, degree[known] ** 2)
+    expected = np.zeros(len(degree))
+    expected[known] = (met[network] - degree[known] ** 2) / (users[network] - degree[known] + NETWORK_USERS)
+    return replace(addresses, expected=expected)
 
 
 def collect_relations(con: duckdb.DuckDBPyConnection) -> list[Relation]:

@@ -152,7 +152,7 @@ def _users(model: Model, layer: Shared) -> _Users:
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
     rarity = np.full(len(present), np.inf)
     np.minimum.at(rarity, entity, layer.rarity)
-    most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
+    most = np.clip(rarity - np.log2(layer.m), 0.0, 0.0 if layer.event else GAIN_RANGE[1])
     first = np.bincount(entity, probability(base)) / pairs
     n, half = model.accounts, len(entity)
     keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])
@@ -173,14 +173,16 @@ def _judge_entities(model: Model) -> Model:
     unshared = model.unshared_bits()
     for _ in range(ENTITY_STEPS):
         total = model.bits(unshared)
+        own: dict[str, FloatArray] = {}
         shared = []
         for layer in model.shared:
             if layer.name not in known:
                 shared.append(layer)
                 continue
             users = known[layer.name]
-            own = np.maximum(model.group_bits(layer.group)[layer.pair], 0.0)
-            posterior = probability(total[layer.pair] - own + layer.bits)
+            if layer.group not in own:
+                own[layer.group] = model.own_bits(layer.group)
+            posterior = probability(total[layer.pair] - own[layer.group][layer.pair] + layer.bits)
             gain = _gain(users, posterior)
             shared.append(replace(layer, gain=gain))
         model = replace(model, shared=shared)

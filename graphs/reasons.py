@@ -35,6 +35,7 @@ _ABSENT = {
     "prompts": "No family of prompts in common though both sent prompts",
     "tools": "No tool chain or target in common though both ran tools",
     "organization": "Different organization ids",
+    "signup": "No burst of sign-ups in common though both signed up in one",
 }
 _COLUMNS = ["cluster", "layer", "bits", "text", "entity", "accounts"]
 

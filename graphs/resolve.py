@@ -59,6 +59,8 @@ def cluster_entities(
     )
     parts = []
     for place, incidence in enumerate(incidences):
+        if incidence.spec.refines:
+            continue
         inside = np.flatnonzero(number[incidence.account] >= 0)
         parts.append(
             pd.DataFrame(
@@ -102,13 +104,15 @@ def _tokens(
     con: duckdb.DuckDBPyConnection, incidence: Incidence, entity: np.ndarray, accounts: AccountTable
 ) -> np.ndarray:
     """What each dense entity of a layer is called; object[n]."""
-    name = incidence.spec.name
+    name = incidence.spec.refines or incidence.spec.name
     distinct, back = np.unique(entity, return_inverse=True)
     code = incidence.code[distinct]
     if name in INFERRED:
         return family_ids(name, code)[back]
     if name in PARTNER_LAYERS:
         return np.asarray(accounts.ids[code][back])
+    if incidence.spec.event:
+        return np.char.add(np.datetime_as_string(code.astype("datetime64[us]"), unit="s"), "Z").astype(object)[back]
     wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
     con.register("wanted_codes", wanted)
     try:

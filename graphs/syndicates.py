@@ -28,7 +28,7 @@ from ringwatch.graphs.labels import Verdicts
 from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, code_of, wider_incidence
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.naming import SYNDICATE, History, name_groups
-from ringwatch.graphs.reasons import MIN_BITS
+from ringwatch.graphs.reasons import LEAST_TOLD, MIN_BITS
 from ringwatch.graphs.resolve import resolve_entities
 from ringwatch.graphs.ties import ABSENT, PAIRS, SHARED, Ties
 
@@ -396,7 +396,7 @@ def _host_grounds(parts: pd.DataFrame) -> pd.DataFrame:
 
 def _grounds(rows: pd.DataFrame) -> pd.DataFrame:
     weak = rows[rows["bits"].abs() < MIN_BITS].groupby("group")["bits"].agg(["sum", "size"]).reset_index()
-    weak = weak[weak["sum"].abs() >= MIN_BITS]
+    weak = weak[weak["sum"].abs() >= LEAST_TOLD]
     text = [
         f"{n} weaker reasons together ({bits:+.1f} bits a tie)."
         for n, bits in zip(weak["size"], weak["sum"], strict=True)

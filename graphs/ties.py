@@ -72,8 +72,10 @@ def tie_layers(shared: Sequence[Incidence], unit: IntArray) -> list[Incidence]:
     """The layers in which units are compared; `unit` of each account, -1 for none.
 
     What is known to serve strangers or an institution (`entities`) ties nothing. A source of money or referrals that
-    is in a unit itself is that unit's too, so that what goes from one unit to another ties them.
+    is in a unit itself is that unit's too, so that what goes from one unit to another ties them. Moments are left
+    out: of clusters the entity itself says enough.
     """
+    shared = [one for one in shared if not one.spec.refines]
     layers = [_with_ends(one, unit) if one.spec.name in PARTNER_LAYERS else _unknown(one) for one in shared]
     return [layer for layer in layers if len(layer.account)]
 

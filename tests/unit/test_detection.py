@@ -149,6 +149,29 @@ def test_the_same_team_without_harm_is_coordinated_and_not_abusive(found: Detect
     assert team["abuse"] < 0.3
 
 
+def test_what_speaks_for_people_is_told_and_lowers_abuse() -> None:
+    """Two teams with the same few alarms: people of long standing with cards of their own, and new accounts."""
+    made = World(1)
+    made.loners(60)
+    for number in range(6):
+        made.ring(f"ring{number}", 6, base=1000 + 100 * number)
+        made.ring(f"team{number}", 6, harm=False, base=3000 + 100 * number)
+    people = {f"team{number}{i}" for number in range(6) for i in range(6)} | {f"ring5{i}" for i in range(6)}
+    for row in made.rows["accounts"]:
+        if row["account_id"] in people:
+            row["created_at"] -= timedelta(days=400)
+    found = _detect(made)
+    told = found.evidence[found.evidence["layer"] == "old_accounts"]
+    assert told["against"].all()
+    assert (told["bits"] < 0).all()
+    clusters = {min(names): found.clusters.iloc[place] for place, names in enumerate(_clusters(found))}
+    assert clusters["ring50"]["abuse"] < clusters["ring40"]["abuse"]
+    assert set(told["cluster_id"]) == {
+        clusters[name]["cluster_id"] for name in ("ring50", *(f"team{k}0" for k in range(6)))
+    }
+    assert told["text"].str.contains("6 of 6 members have had their accounts for half a year or longer").all()
+
+
 def test_harm_behind_a_known_company_is_less_surely_abuse_unless_somebody_judged_it() -> None:
     hosted = World(1)
     hosted.loners(60)
