@@ -1,8 +1,8 @@
-"""What each group of layers is worth: the whole run again without it, and with it alone."""
+"""What each group of layers is worth: the whole run again without it, and what it finds alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ Measure = Callable[[Detection], EvaluationReport]
 
 @dataclass(frozen=True)
 class Ablation:
-    """One group of layers: figures of a run without it, and of one that has nothing else."""
+    """One group of layers: figures of a run without it, and of what it says by itself at the worth that the whole run
+    has learnt. EM on one group would have nothing to hold that group to: its prior falls to the bound."""
 
     group: str
     left_out: dict[str, Estimate]
@@ -28,20 +29,21 @@ class Ablation:
 
 
 def ablate(rehearsal: Rehearsal, measure: Measure) -> tuple[Ablation, ...]:
-    """Leaves out every group of layers and of contrasts in turn, then all others; the log and the seed stay."""
-    groups = sorted({*rehearsal.gathered.groups, *(contrast.group for contrast in rehearsal.weigh().contrasts)})
+    """Leaves out every group of layers and of contrasts in turn, then all others; the log and the seed stay. Without
+    a group everything is learnt anew; alone a group is compared on the candidate pairs of the whole."""
+    whole = rehearsal.weigh()
 
-    def figures(group: str, without: Collection[str], how: str) -> dict[str, Estimate]:
-        with rehearsal.watch.stage(f"{group}:{how}"):
-            return headline(measure(rehearsal.detect(without=without)))
+    def figures(how: str, **wish: Any) -> dict[str, Estimate]:
+        with rehearsal.watch.stage(how):
+            return headline(measure(rehearsal.detect(**wish)))
 
     return tuple(
         Ablation(
             group,
-            figures(group, [group], "left out"),
-            figures(group, [other for other in groups if other != group], "alone"),
+            figures(f"{group}:left out", without=[group]),
+            figures(f"{group}:alone", model=whole.only(group)),
         )
-        for group in groups
+        for group in sorted({*whole.groups, *(contrast.group for contrast in whole.contrasts)})
     )
 
 

@@ -47,8 +47,8 @@ class Rehearsal:
         """The candidate pairs and their bits."""
         return weigh(self.gathered, seed=self.seed, watch=self.watch)
 
-    def detect(self, *, without: Collection[str] = ()) -> Detection:
-        """All of a run, without the groups of layers named."""
+    def detect(self, *, without: Collection[str] = (), model: Model | None = None) -> Detection:
+        """All of a run, without the groups of layers named, or on pairs that are weighed as `model` has them."""
         return detect(
             self.con,
             declared=self._declared,
@@ -61,6 +61,7 @@ class Rehearsal:
             as_of=self.as_of,
             watch=self.watch,
             gathered=self.gathered,
+            model=model,
             without=without,
         )
 

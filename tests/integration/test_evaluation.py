@@ -79,6 +79,8 @@ def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str
         assert set(one["alone"]["auprc"]) == {"value", "low", "high"}
         assert _values(one["alone"])["recovery"] < whole
     assert _values(by_group["prompts"]["left_out"])["recovery"] < whole
+    alone = {group: _values(one["alone"])["recovery"] for group, one in by_group.items()}
+    assert min(alone["network"], alone["prompts"], alone["payment"]) > 0.05, "each finds a part by itself"
     assert page.count("(all layers)") == 2
 
 

@@ -87,6 +87,14 @@ def test_reasons_add_up_to_the_bits() -> None:
         assert total == pytest.approx(model.bits()[pairs])
 
 
+def test_a_group_alone_says_what_it_says_in_the_whole() -> None:
+    model = _model()
+    alone = model.only("network")
+    assert alone.bits() == pytest.approx([-12, -12 + 6, -12 + np.log2(HIDING + (1 - HIDING) * 0.25), -12])
+    assert model.only("signup").bits() == pytest.approx([-11, -12 + np.log2(2 / 3), -12, -12 + np.log2(2 / 3)])
+    assert alone.groups == ["network"]
+
+
 def test_a_layer_is_told_once_where_two_of_a_group_say_the_same() -> None:
     told = [reason.name for reason in _model().explain(np.array([1])) if reason.kind == "shared" and len(reason.at)]
     assert told == ["ip"]
