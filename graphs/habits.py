@@ -157,7 +157,8 @@ def find_sittings(con: duckdb.DuckDBPyConnection, n: int) -> Sittings | None:
 
 def rhythm(con: duckdb.DuckDBPyConnection, n: int, seed: int) -> Habit:
     """How alike the hours of two accounts' days are: the cosine of their active hours by hour of the day (UTC),
-    smoothed, in the quantiles `RHYTHM` of random pairs. Needs the table `active`."""
+    smoothed, in the quantiles `RHYTHM` of random pairs. Hours that are alike are those of a time zone; other hours
+    speak against one operator. Needs the table `active`."""
     rows = query_columns(con, "SELECT i, hour % 24 AS hour, count(*) AS n FROM active GROUP BY 1, 2 ORDER BY 1, 2")
     hours = np.zeros((n, 24), dtype=np.float32)
     hours[np.asarray(rows["i"], dtype=np.int64), np.asarray(rows["hour"], dtype=np.int64)] = rows["n"]
@@ -182,7 +183,7 @@ def rhythm(con: duckdb.DuckDBPyConnection, n: int, seed: int) -> Habit:
     words = [f"less alike than those of {100 - round(100 * q)} % of all pairs" for q in RHYTHM[:3]]
     words += ["no more alike than others'", "a little more alike than others'"]
     words += [f"more alike than those of {round(100 * q)} % of all pairs" for q in RHYTHM[4:]]
-    return Habit("rhythm", "hours", "Their hours of the day are", words, band)
+    return Habit("rhythm", "hours", "Their hours of the day are", words, band, against=True)
 
 
 def country(con: duckdb.DuckDBPyConnection, sittings: Sittings) -> list[Habit]:
