@@ -142,7 +142,7 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
         entity, users = incidence.refined.unit[entity], np.minimum(incidence.refined.users, ALL_PAIRS)
     return Shared(
         spec.name, spec.group, spec.text, pair, np.concatenate([np.zeros(0), *rarities]), _join(counts),
-        entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event,
+        entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event, incidence.grade,
     )  # fmt: skip
 
 

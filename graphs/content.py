@@ -27,6 +27,9 @@ from ringwatch.signatures import sign_sequences
 
 MIN_CHAIN = 3
 
+PHRASE, GRADES = 12.0, 9
+"""Families are judged beside those whose texts have about as much in common: by half octaves above so many bits."""
+
 
 @dataclass(frozen=True)
 class Families:
@@ -122,6 +125,8 @@ def _families(spec: LayerSpec, known: IntArray, texts: Texts, uses: pd.DataFrame
     a, b = known[first], known[second]
     incidence = incidence_from(spec, _columns(grouped[accounts >= 2]))
     incidence = _crowded(incidence, a, b, _spread(grouped))
+    usual = np.bincount(found.family, found.common) / np.maximum(np.bincount(found.family), 1)
+    incidence = replace(incidence, grade=_grade(usual[np.searchsorted(known, incidence.code)]))
     kept = np.isin(a, incidence.code) & np.isin(b, incidence.code)
     order = np.lexsort((np.maximum(a, b)[kept], np.minimum(a, b)[kept]))
     return Families(
@@ -130,6 +135,12 @@ def _families(spec: LayerSpec, known: IntArray, texts: Texts, uses: pd.DataFrame
         (np.minimum(a, b)[kept][order], np.maximum(a, b)[kept][order], alike[kept][order]),
         (known[np.isin(code, incidence.code)], code[np.isin(code, incidence.code)]),
     )
+
+
+def _grade(common: FloatArray) -> IntArray:
+    """Half octaves of the bits that two texts of a family have in common: a stock phrase, a name, or a template."""
+    octaves = np.log2(np.maximum(common, 1.0) / PHRASE)
+    return np.asarray(np.clip(2 * octaves, 0, GRADES - 1).astype(np.int64))
 
 
 def _spread(grouped: pd.DataFrame) -> pd.Series:

@@ -40,8 +40,8 @@ class Shared:
     By pair that shares anything: `pair` (its position), `rarity` (bits: `log2(1 / u)` of the rarest entity that it
     shares plus half of log2 of how many), `count` (how many), `entity` (the rarest; of a relation its busier end) and
     `gain` (the bits that the entity's other users add or take). By entity: `users` (accounts; 0 for relations) and
-    `common` (whether strangers are known to share it; empty for relations). An `event` is nobody's own: however alike
-    those are who took part, its frequency says the most that it is worth.
+    `common` (whether strangers are known to share it; empty for relations) and `grade` (as of `Incidence`). An
+    `event` is nobody's own: however alike those are who took part, its frequency says the most that it is worth.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Shared:
     users: IntArray
     common: BoolArray
     event: bool = False
+    grade: IntArray | None = None
 
     @property
     def bits(self) -> FloatArray:

@@ -44,6 +44,12 @@ PART = 0.25
 
 ROUNDS = 24
 
+STRANGE = 0.5
+"""A text that has less than this share of what is common in its family was drawn in by one accidental likeness."""
+
+LOOKED_AT = 64
+"""So many texts of a family say how much its texts have in common."""
+
 _CHUNK = 50_000
 _PLACES = 4_000_000
 _BITS = np.int64(CODE_BITS)
@@ -64,11 +70,13 @@ class Texts:
 class Families:
     """`family`: of each text the least index in its family. `related`: pairs of families (first < second, by that
     index) that resemble each other without being one, and the share of what they say that is common, 0 to 1.
-    `bits`: what each text says, log2 of how rare its words are together."""
+    `bits`: what each text says, log2 of how rare its words are together. `common`: how much
+    of it each text has in common with another of its family, on average (0 for one that is alone)."""
 
     family: IntArray
     related: tuple[IntArray, IntArray, FloatArray]
     bits: FloatArray
+    common: FloatArray
 
 
 def find_families(texts: Texts) -> Families:
@@ -90,7 +98,45 @@ def find_families(texts: Texts) -> Families:
     family = _components(first[joined], second[joined], n)
     links = np.flatnonzero(bits >= 0)
     family, related = _gather(bags, language, family, first[links], second[links], any_other)
-    return Families(family, related, said)
+    common = _common_bits(bags, language, family)
+    family, least = _without_strangers(family, common)
+    return Families(family, (least[related[0]], least[related[1]], related[2]), said, common)
+
+
+def _common_bits(bags: Sets, language: Language, family: IntArray) -> FloatArray:
+    """By text what it has in common with another of its family, on average. `LOOKED_AT` texts of a family are looked
+    at; the others are taken to be as these are."""
+    n = len(bags)
+    sizes = np.bincount(family, minlength=n)
+    rows = np.argsort(family, kind="stable")
+    place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = rows[(place < LOOKED_AT) & (sizes[family[rows]] > 1)]
+    looked = np.minimum(sizes, LOOKED_AT)
+    key = (np.repeat(family[rows], bags.sizes[rows]) << _BITS) | bags.values[bags.elements(rows)].astype(np.int64)
+    keys, at, count = np.unique(key, return_inverse=True, return_counts=True)
+    owner, code = keys >> _BITS, keys & (CODES - 1)
+    left = np.zeros(len(keys))
+    usual = np.flatnonzero(count >= PART * looked[owner])
+    left[usual] = language.rarity[code[usual]] - explained(language, owner[usual], code[usual])
+    shared = np.bincount(np.repeat(rows, bags.sizes[rows]), (left * (count - 1))[at], minlength=n)
+    common = shared / np.maximum(looked[family] - 1, 1)
+    mean = np.bincount(family[rows], common[rows], minlength=n) / np.maximum(looked, 1)
+    others = sizes[family] > LOOKED_AT
+    others[rows] = False
+    common[others] = mean[family[others]]
+    return np.asarray(common)
+
+
+def _without_strangers(family: IntArray, common: FloatArray) -> tuple[IntArray, IntArray]:
+    """Texts leave a family that have far less in common with it than its texts usually have; by least members, where
+    a family whose least member leaves takes the name of the least that stays. And by old name the new one."""
+    n = len(family)
+    usual = np.bincount(family, common, minlength=n) / np.maximum(np.bincount(family, minlength=n), 1)
+    stays = common >= STRANGE * usual[family]
+    least = np.arange(n)
+    least[family] = n
+    np.minimum.at(least, family[stays], np.flatnonzero(stays))
+    return np.where(stays, least[family], np.arange(n)), least
 
 
 def _odds(tried: int, among: int) -> float:

@@ -59,7 +59,8 @@ class Incidence:
 
     By entity: `code`, the log's 64-bit code (of a moment that of the entity which it refines); `floor`, the least u
     where strangers are known to share it (0: none); `expected`, how many accounts would be expected behind it, where
-    something besides its own users tells (0: nothing does).
+    something besides its own users tells (0: nothing does); `grade`, from 0, sorts entities that differ in how sure
+    it is that they are one thing (none where all are of one sort).
     """
 
     spec: LayerSpec
@@ -72,6 +73,7 @@ class Incidence:
     floor: FloatArray
     expected: FloatArray
     refined: Refined | None = None
+    grade: IntArray | None = None
 
     @property
     def degree(self) -> IntArray:

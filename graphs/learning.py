@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
-from ringwatch.graphs.evidence import Contrast, Model, Shared
+from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared
 from ringwatch.graphs.pairs import ALL_PAIRS
 
 EM_STEPS = 25
@@ -26,6 +26,9 @@ M_RANGE = (0.05, 0.9)
 MATES = (0.5, 20.0)
 """Bounds of the prior: the mean number of accounts that share an account's operator."""
 
+OWN_THINGS = ("payment", "organization", "device", "phone", "email")
+"""Layers whose entities are somebody's, not places where strangers meet. Families of prompts and chains are, too."""
+
 ENTITY_STEPS = 8
 ENTITY_PAIRS = 4.0
 """How many pairs the frequency of an entity weighs against what its users show."""
@@ -34,7 +37,7 @@ USER_PAIRS = 4.0
 """How many pairs the other users of an entity weigh against what one user's own pairs show."""
 
 SIZES = 8
-"""Entities are judged together with those of about their size, by octaves, before each is by itself."""
+"""Entities are judged together with those of about their size, by octaves, and grade before each is by itself."""
 
 GAIN_RANGE = (-8.0, 8.0)
 """Bounds, in bits, of what the users of an entity can add to its frequency or take."""
@@ -123,7 +126,7 @@ def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
 class _Users:
     """What does not change while the entities of a layer are judged.
 
-    By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (size in octaves, -1 if large).
+    By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (grade, octave of size; -1 if large).
     By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`), `most` gain.
     By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
     """
@@ -147,7 +150,10 @@ def _users(model: Model, layer: Shared) -> _Users:
     users = np.where(users > 0, users, pairs + 1)
     # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
     looked = np.where(users > ALL_PAIRS, np.maximum(users * (users - 1) / 2, pairs), pairs)
-    band = np.where(users > ALL_PAIRS, -1, np.minimum(np.log2(users), SIZES - 1).astype(np.int64))
+    band = np.minimum(np.log2(users), SIZES - 1).astype(np.int64)
+    if layer.grade is not None:
+        band += SIZES * layer.grade[present]
+    band = np.where(users > ALL_PAIRS, -1, band)
     base = model.prior + np.log2(layer.m) + layer.rarity
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
     rarity = np.full(len(present), np.inf)
@@ -183,13 +189,13 @@ def _judge_entities(model: Model) -> Model:
             if layer.group not in own:
                 own[layer.group] = model.own_bits(layer.group)
             posterior = probability(total[layer.pair] - own[layer.group][layer.pair] + layer.bits)
-            gain = _gain(users, posterior)
+            gain = _gain(users, posterior, layer.grade is not None or layer.name in OWN_THINGS)
             shared.append(replace(layer, gain=gain))
         model = replace(model, shared=shared)
     return model
 
 
-def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
+def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
     small = users.band >= 0
     band = users.band[small]
     common = _logit_of_mean(posterior[small], band) - _logit_of_mean(probability(users.base[small]), band)
@@ -201,8 +207,16 @@ def _gain(users: _Users, posterior: FloatArray) -> FloatArray:
     a, b = users.ends
     seen = np.bincount(a, posterior, len(users.use)) + np.bincount(b, posterior, len(users.use))
     own = (seen + USER_PAIRS * pure[users.use]) / (users.ties + USER_PAIRS)
-    pair = np.minimum(np.minimum(own[a], own[b]), pure[users.entity])
-    gain = _logit(pair) - _logit(users.first)[users.entity]
+    pair = _logit(np.minimum(np.minimum(own[a], own[b]), pure[users.entity]))
+    if own_thing:
+        # Some operators hide all else: silence is told of pairs already, and of an entity it says no more than once.
+        # Who is silent where the others are not is a stranger there all the same.
+        mean = np.bincount(users.entity, posterior) / users.pairs
+        like = (seen + USER_PAIRS * mean[users.use]) / (users.ties + USER_PAIRS)
+        odd = np.minimum(_logit(np.minimum(like[a], like[b])) - _logit(mean)[users.entity], 0.0)
+        least = _logit(expected[users.entity]) + np.log2(HIDING) + odd
+        pair = np.where(small, np.maximum(pair, least), pair)
+    gain = pair - _logit(users.first)[users.entity]
     return np.asarray(np.clip(gain, GAIN_RANGE[0], users.most[users.entity]))
 
 
@@ -213,7 +227,7 @@ def _logit(share: FloatArray) -> FloatArray:
 
 def _logit_of_mean(value: FloatArray, band: IntArray) -> FloatArray:
     """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair."""
-    return _logit((np.bincount(band, value, minlength=SIZES) + 0.5) / (np.bincount(band, minlength=SIZES) + 1))
+    return _logit((np.bincount(band, value) + 0.5) / (np.bincount(band) + 1))
 
 
 def probability(bits: FloatArray) -> FloatArray:

@@ -204,6 +204,31 @@ def test_an_entity_is_worth_more_among_those_who_are_alike_otherwise() -> None:
 # -- candidate pairs -------------------------------------------------------------------------------------------------
 
 
+def _in_groups(first: int, groups: int, size: int) -> tuple[IntArray, IntArray]:
+    """Accounts from `first` on, and the number of the group of each."""
+    return first + np.arange(groups * size), np.repeat(np.arange(groups), size)
+
+
+def test_who_hides_all_but_a_template_is_found_beside_stock_phrases() -> None:
+    rng = np.random.default_rng(5)
+    n = 6000
+    hiding, of_hiding = _in_groups(0, 8, 6)
+    open_, of_open = _in_groups(48, 16, 6)
+    quoting = rng.choice(np.arange(144, n), (400, 6), replace=False)
+    prompts = _incidence(
+        LayerSpec("prompt_family", "prompts", 0.4, "a family"),
+        np.concatenate([hiding, open_, quoting.ravel()]),
+        np.concatenate([of_hiding, 8 + of_open, 24 + np.repeat(np.arange(400), 6)]),
+    )
+    prompts = replace(prompts, grade=np.where(prompts.code < 24, 3, 0))
+    cards = _incidence(CARD, np.arange(n), np.r_[np.arange(48), 10**6 + of_open, 1000 + np.arange(144, n)])
+    first, second = candidate_pairs([prompts, cards], [], n, seed=1)
+    model = build_model(_accounts(n), [prompts, cards], [], first, second, seed=1)
+    bits = model.bits()
+    assert (bits[second < 48] > 0).mean() > 0.95
+    assert (bits[first >= 144] > 0).mean() < 0.05
+
+
 def test_small_entities_give_all_their_pairs_and_relations_theirs() -> None:
     incidence = _incidence(CARD, np.array([4, 1, 3, 0]), np.array([5, 5, 5, 6]))
     relation = Relation(CARD, np.array([9]), np.array([2]), np.array([1]))

@@ -69,6 +69,30 @@ def test_a_family_is_named_by_its_least_text_and_related_ones_are_apart() -> Non
     assert (found.bits > 0).all()
 
 
+def test_a_text_that_one_accident_draws_in_leaves_again() -> None:
+    rng = np.random.default_rng(9)
+    copies = _copies(rng, 24, 10, 0.1)
+    accident = " ".join(rng.choice(WORDS, 10))
+    copies[4] = " ".join(copies[4].split()[:14]) + " " + accident
+    stranger = accident + " " + " ".join(rng.choice(WORDS, 8))
+    noise = [" ".join(rng.choice(WORDS, 20)) for _ in range(500)]
+    family = find_families(_signed([stranger, *copies, *noise])).family
+    assert len(np.unique(family[1:11])) == 1
+    assert family[0] != family[1]
+
+
+def test_a_template_has_more_in_common_than_a_phrase() -> None:
+    rng = np.random.default_rng(10)
+    phrase = " ".join(rng.choice(WORDS, 5))
+    quoting = [" ".join([*rng.choice(WORDS, 4), phrase, *rng.choice(WORDS, 4)]) for _ in range(12)]
+    noise = [" ".join(rng.choice(WORDS, 20)) for _ in range(500)]
+    found = find_families(_signed(quoting + _copies(rng, 24, 12, 0.18) + noise))
+    assert len(np.unique(found.family[:12])) == 1
+    assert len(np.unique(found.family[12:24])) == 1
+    assert found.common[12:24].min() > 1.5 * found.common[:12].max() > 0
+    assert found.common[24:].max() == 0
+
+
 def test_nothing_and_a_single_text() -> None:
     for texts in (["alone"], ["", ""], ["a b c d e f", "g h i j k l"]):
         found = find_families(_signed(texts))
