@@ -118,8 +118,12 @@ def _with_rates(model: Model, other: Model) -> Model:
 
 def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
     known = contrast.band >= 0
-    seen = np.bincount(contrast.band[known], weight[known], minlength=len(contrast.u))
-    return replace(contrast, m=(seen + PSEUDO_PAIRS * contrast.u) / (seen.sum() + PSEUDO_PAIRS))
+    found = np.bincount(contrast.band[known], weight[known], minlength=len(contrast.u))
+    seen: FloatArray = found + PSEUDO_PAIRS * contrast.u
+    chance = seen.sum() * contrast.u
+    # Fewer than by chance say nothing where chance gives hardly one.
+    m = contrast.u * np.where(seen < chance, (seen + 1) / (chance + 1), seen / chance)
+    return replace(contrast, m=m / m.sum())
 
 
 @dataclass(frozen=True)

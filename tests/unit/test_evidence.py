@@ -229,6 +229,20 @@ def test_who_hides_all_but_a_template_is_found_beside_stock_phrases() -> None:
     assert (bits[first >= 144] > 0).mean() < 0.05
 
 
+def test_an_empty_band_says_nothing_where_none_was_expected() -> None:
+    n = 4000
+    mates, group = _in_groups(0, 100, 5)
+    cards = _incidence(CARD, mates, group)
+    devices = _incidence(DEVICE, mates, group)
+    first, second = candidate_pairs([cards, devices], [], n, seed=1)
+    created = np.where(np.arange(n) < 3998, 10**12 * (1 + np.arange(n) % 7), 0)
+    model = build_model(_accounts(n, created), [cards, devices], [], first, second, seed=1)
+    signup = next(one for one in model.contrasts if one.name == "signup")
+    rare = signup.u < 0.1 / len(first)
+    assert rare.any()
+    assert np.abs(np.log2(signup.m / signup.u))[rare].max() < 0.5
+
+
 def test_small_entities_give_all_their_pairs_and_relations_theirs() -> None:
     incidence = _incidence(CARD, np.array([4, 1, 3, 0]), np.array([5, 5, 5, 6]))
     relation = Relation(CARD, np.array([9]), np.array([2]), np.array([1]))
