@@ -56,6 +56,7 @@ def _console(
         if execute is not None:
             console.ask(execute)
         elif sys.stdin.isatty():
+            worker.start()
             _prompt(console, workspace.root)
         else:
             for statement in _statements(sys.stdin.read()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -296,7 +297,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(graph: Path):  # type: ignore[no-untyped-def]
+def worker(graph: Path) -> Iterator[Worker]:
     with Worker(partial(EmbeddedStore, graph)) as asked:
         yield asked
 

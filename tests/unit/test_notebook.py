@@ -41,7 +41,7 @@ def test_what_a_run_found(book: Notebook) -> None:
 def test_a_cluster_has_its_graph_and_pictures(book: Notebook) -> None:
     view = book.cluster(str(book.clusters["cluster_id"].iloc[0]))
     assert isinstance(view.graph, nx.Graph)
-    accounts = {name for name, kind in view.graph.nodes(data="kind") if kind == "account"}
+    accounts = {name for name in view.graph if view.graph.nodes[name]["kind"] == "account"}
     assert accounts == set(view.members["account_id"])
     assert (view.evidence["bits"] > 0).any()
     for picture in (view.plot(), view.waterfall(), view.timeline()):
