@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ _WHAT = {
     "reversal.csv": "how each action is taken back, and what the account was before",
     "notices.json": "what each account's holder is told, and how to appeal",
     "not-looked-at.json": "what nobody looked at",
-    "case.json": "who decided what, when and why, with signatures",
+    "case.json": "who decided what, when and why, and who was left out; with signatures",
 }
 
 
@@ -122,8 +122,8 @@ def render_takedown(
     plan = stage(accounts, case.digest)
     accounts["wave"] = accounts["account_id"].map(plan.set_index("account_id")["wave"])
     reviewed = _reviewed(case)
-    packet = make_packet([cluster], reviewed)
-    gaps = list(_gaps(workspace, case, cluster, run, facts))
+    packet = make_packet([_without(cluster, case.excluded)], reviewed)
+    gaps = list(_gaps(workspace, case, cluster, run, facts.loc[sorted(case.actions)]))
     files: dict[str, bytes] = {
         "accounts.csv": safe_table(accounts),
         "evidence.csv": safe_table(packet.evidence),
@@ -260,12 +260,31 @@ def _notices(case: Case, facts: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
+def _without(cluster: Cluster, excluded: Mapping[str, str]) -> Cluster:
+    """The cluster as other teams get it: nobody who was left out is handed on as a suspect."""
+    out = list(excluded)
+    members, edges, entities = cluster.members, cluster.edges, cluster.entities
+    members = members[~members["account_id"].isin(out)]
+    return replace(
+        cluster,
+        size=len(members),
+        members=members,
+        edges=edges[~edges["src"].isin(out) & ~edges["dst"].isin(out)],
+        entities=entities[~entities["account_id"].isin(out)],
+    )
+
+
 def _reviewed(case: Case) -> Reviewed:
-    words = []
-    for entry in case.events:
-        what = str(entry.get("decision", entry["action"].removeprefix("case-")))
-        about = f"{entry['account']}: " if "account" in entry else ""
-        words.append(Words(entry["time"], entry["actor"], what, f"{about}{entry.get('reason', '')}"))
+    """What people said, for other teams: which accounts were left out is in `case.json` alone."""
+    words = [
+        Words(
+            entry["time"],
+            entry["actor"],
+            str(entry.get("decision", entry["action"].removeprefix("case-"))),
+            str(entry.get("reason", "")),
+        )
+        for entry in case.events
+    ]
     return Reviewed(case.case_id, str(case.state), case.actions, case.excluded, tuple(words))
 
 

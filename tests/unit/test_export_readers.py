@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pymisp import MISPEvent
 
 from ringwatch.export import FORMATS, Reviewed, Words, make_packet
 from ringwatch.export.cypher import literal
+from ringwatch.export.page import shown
 from ringwatch.export.stix import account_id
 from ringwatch.export.text import escaped, unescaped
 from ringwatch.graphs.clusters import Cluster
@@ -235,6 +237,13 @@ def test_html_opens_offline_and_says_it_all(tmp_path: Path) -> None:
         assert page.locator("svg[role=img][aria-label]").count() == 3
         assert [url for url in asked if not url.startswith("file:")] == []
         assert len(page.pdf()) > 1000, "it prints"
+
+
+@given(st.text(max_size=20))
+def test_what_is_shown_is_text_and_can_be_turned_back(text: str) -> None:
+    written = shown(text)
+    assert not set(written) & set("<>\"'")
+    assert unescaped(html.unescape(written)) == text
 
 
 def test_html_runs_nothing_that_is_named(tmp_path: Path) -> None:

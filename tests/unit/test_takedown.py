@@ -83,6 +83,11 @@ def test_a_packet_is_whole_and_names_nobody_who_is_excluded(office: Office, tmp_
     evidence = _csv(folder / "evidence.csv")
     assert {"True", "False"} == {row["against"] for row in evidence}, "for and against"
     assert "a school" in (folder / "network" / "cluster.html").read_text()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "case.json":
+            said = pd.read_parquet(path).to_csv() if path.suffix == ".parquet" else path.read_text(encoding="utf-8")
+            assert out not in said, path
+    assert json.loads((folder / "case.json").read_text())["excluded"] == {out: "a school"}
     verify(office.workspace)
 
 
