@@ -80,7 +80,8 @@ def _show(session: Session, name: Name) -> None:
         session.line()
         session.line(query.cypher)
 
-    session.say("query", query.document(), show)
+    # What every answer about the library has; a question that was not asked has no rows.
+    session.say("query", {**query.document(), "rows": [], "truncated": False}, show)
 
 
 def _run(

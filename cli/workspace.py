@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +104,10 @@ def _keys_rotate(
 
 def _find(
     session: Session,
-    value: Annotated[str, typer.Argument(help="An address, mailbox, card token, account, network …")],
+    value: Annotated[
+        str,
+        typer.Argument(help="An address, mailbox, card token, account, network …; - reads it from stdin."),
+    ],
     entity_type: Annotated[
         list[str] | None, typer.Option("--type", help="As this entity type only; may be given several times.")
     ] = None,
@@ -113,6 +117,8 @@ def _find(
     from ringwatch.cli.answers import short
     from ringwatch.pipeline import find
 
+    if value == "-":
+        value = sys.stdin.readline().strip()
     found = find(session.workspace(), value, tuple(entity_type or ()), wait=wait)
 
     def show() -> None:

@@ -61,6 +61,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from ringwatch.queries.worker import serve; serve()"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the caller, which ends it
             )  # fmt: skip
             self._send(self._opener)
 

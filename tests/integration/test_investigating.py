@@ -111,6 +111,11 @@ def test_an_original_is_found_and_written_nowhere(world: Ringwatch) -> None:
     assert found["parent"] == "198.51.100/24"
     assert world.json("find", "::ffff:198.51.100.201", "--type", "ip")["matches"] == [found]
     assert world.json("find", ANOTHER)["matches"] == []
+    typed = subprocess.run(
+        [EXECUTABLE, "find", "-", "--json"],
+        input=f"{ORIGINAL}\n", env=world.env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(typed.stdout)["matches"] == [found]
     assert world.json("find", "198.51.100/24")["matches"][0]["type"] == "network"
     assert world.call("find", ORIGINAL, "--type", "colour").code == 2
     short = found["key"][: len("ip_") + 10]

@@ -145,6 +145,14 @@ def test_cells() -> None:
     assert answers.short("user_agent_is_no_token") == "user_agent_is_no_token"
 
 
+def test_rows_as_csv() -> None:
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    rows = [["=1+1", ["a", "b"], moment], ["-x", [], None], ["a,b", None, True], [-1.5, ["@x"], "\tx"]]
+    assert answers.as_csv(Answer(["a", "b", "c"], rows)) == (
+        "a,b,c\n'=1+1,a|b,2026-03-01T12:00:00+00:00\n'-x,,\n\"a,b\",,true\n-1.5,'@x,'\tx\n"
+    )
+
+
 def test_what_is_said_of_rows() -> None:
     assert answers.said(Answer(["n"], [[1]]), 5) == "1 row."
     assert answers.said(Answer(["n"], [], True, 3), 5) == (
