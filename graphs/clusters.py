@@ -89,8 +89,10 @@ def to_networkx(cluster: Cluster) -> nx.Graph[str]:
         graph.add_node(account, kind="account", membership=membership, score=score)
     for src, dst, bits, layers in _rows(edges, "src", "dst", "bits", "layers"):
         graph.add_edge(src, dst, bits=bits, layers=",".join(layers))
+    known = set(graph)
     for account, kind, token, count in _rows(entities, "account_id", "type", "token", "count"):
-        graph.add_node(token, kind=kind)
+        if token not in known:  # the root of a tree of referrals is an account itself
+            graph.add_node(token, kind=kind)
         graph.add_edge(account, token, count=count)
     return graph
 

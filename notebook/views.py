@@ -154,7 +154,7 @@ class ClusterView:
         held = self.cluster.entities.groupby("token")["account_id"].nunique()
         shared = self.cluster.entities[self.cluster.entities["token"].isin(held[held > 1].index)]
         accounts = self.members["account_id"].head(_DRAWN).tolist()
-        shared = shared[shared["account_id"].isin(accounts)]
+        shared = shared[shared["account_id"].isin(accounts) & ~shared["token"].isin(self.members["account_id"])]
         kinds = shared.drop_duplicates("token").sort_values("token").head(_DRAWN)
         shared = shared[shared["token"].isin(kinds["token"])]
         ties = self.cluster.edges[self.cluster.edges["src"].isin(accounts) & self.cluster.edges["dst"].isin(accounts)]
