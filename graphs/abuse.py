@@ -10,8 +10,10 @@ are of each chance is learnt from all of them (the nonparametric mixture of Lair
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import betaln, expit
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
@@ -135,12 +137,35 @@ def _likelihoods(harm: Harm, cluster: IntArray, clusters: int) -> FloatArray:
     return np.asarray(parts)
 
 
-def unauthorised(hosted: FloatArray) -> FloatArray:
-    """The chance that harm is nobody's task, by the share of a cluster's events at a known institution's addresses.
+def unauthorised(task: FloatArray) -> FloatArray:
+    """The chance that harm is nobody's task, by how surely it is one: the share of a cluster's events at a known
+    institution's addresses, or of harm that has no purpose of its own (`without_purpose`).
 
     Harm that is plain to see says nothing of who asked for it, so this bounds what any number of bits can reach.
     """
-    return np.asarray(1 - AUTHORISED * hosted)
+    return np.asarray(1 - AUTHORISED * task)
+
+
+def without_purpose(
+    harm: Harm, broad: FloatArray, abuse: FloatArray, cluster: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """How surely the harm of each account, and of each cluster, is a test of safeguards or a classifier's noise.
+
+    An operation has a purpose, and so has each customer of a reseller; who tests safeguards tries everything, and
+    false alarms come from everything. `broad` has the bits for the latter by account; those of a cluster's members
+    who do harm add up. It counts as far as abuse has a purpose in this data at all: as far as what remains of `abuse`
+    is not broad itself.
+    """
+    member = np.flatnonzero((cluster >= 0) & (harm.bits > 0))
+    share = _surely(np.bincount(cluster[member], broad[member], minlength=len(abuse)))
+    remains = abuse * unauthorised(share)
+    purpose = 1 - float(remains @ share) / max(float(remains.sum()), 1e-9)
+    return _surely(broad) * purpose, share * purpose
+
+
+def _surely(bits: npt.NDArray[Any]) -> FloatArray:
+    """By how much of itself the one is likelier than the other, 0 to 1; nothing where it is not."""
+    return np.asarray(1 - np.exp2(-np.maximum(bits, 0.0)))
 
 
 def abuse_probability(bits: FloatArray, share: float) -> FloatArray:

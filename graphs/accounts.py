@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import gammaln
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -16,6 +17,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 HARM_THRESHOLD = 0.5
 """An upstream `harm_score` of at least this counts as harm."""
+
+OWN_PURPOSE, NO_PURPOSE = 1.0, 30.0
+"""What the usual mix of categories weighs, in events, where an account has a purpose of its own, and where none."""
 
 NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
@@ -63,8 +67,9 @@ class AccountTable:
     `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
     last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind
-    (dense code of the category that most of its harmful events have, -1 for none), org (dense code, -1 for none), and
-    the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
+    (dense code of the category that most of its harmful events have, -1 for none), broad (bits for
+    its harmful events being of all categories, against its having a purpose of its own), org (dense code, -1 for
+    none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame
@@ -129,7 +134,6 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
                coalesce(s.events, 0) AS events, coalesce(s.judged, 0) AS judged, coalesce(s.harmful, 0) AS harmful,
                coalesce(s.refused, 0) AS refused, s.first_seen::DOUBLE AS first_seen,
                s.last_seen::DOUBLE AS last_seen, coalesce(s.hosted, 0.0) AS hosted,
-               coalesce(dense_rank() OVER (ORDER BY h.harm NULLS LAST), 0) AS harm_kind, h.harm IS NULL AS no_kind,
                coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
                a.org_id IS NULL AS no_org {extra}
         FROM ix LEFT JOIN accounts a USING (account_id)
@@ -142,15 +146,36 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
             FROM ev LEFT JOIN (
                 SELECT DISTINCT entity AS host FROM entities WHERE entity_type = 'ip' AND kind IN ({hosts})
             ) ON ip = host GROUP BY i) s USING (i)
-        LEFT JOIN (
-            SELECT i, arg_max(harm, (n, harm)) AS harm FROM (
-                SELECT i, harm, count(*) AS n FROM ev WHERE harmful AND harm IS NOT NULL GROUP BY 1, 2
-            ) GROUP BY i) h USING (i)
         ORDER BY ix.i
         """
     ).df()
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
-    frame["harm_kind"] = np.where(frame.pop("no_kind"), -1, frame["harm_kind"])
+    frame["harm_kind"], frame["broad"] = _categories(con, len(frame))
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
     known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()
     return AccountTable(frame, bool(known[0][0]))
+
+
+def _categories(con: duckdb.DuckDBPyConnection, n: int) -> tuple[IntArray, FloatArray]:
+    """Of each account the category that most of its harmful events have, and the bits for these being of all.
+
+    Categories of one account are Dirichlet-multinomial about the usual mix (Minka, "Estimating a Dirichlet
+    distribution", 2000): of little weight where an account has a purpose of its own, of much where it has none.
+    """
+    rows = con.execute(
+        """SELECT i, dense_rank() OVER (ORDER BY harm) - 1 AS kind, count(*) AS n
+           FROM ev WHERE harmful AND harm IS NOT NULL GROUP BY i, harm ORDER BY 1, 2"""
+    ).fetchnumpy()
+    i, kind, count = (np.asarray(rows[name], dtype=np.int64) for name in ("i", "kind", "n"))
+    most = np.full(n, -1, dtype=np.int64)
+    order = np.lexsort((kind, count, i))
+    most[i[order]] = kind[order]  # of repeated places the last written stands
+    usual = np.bincount(kind) / max(len(kind), 1)
+    total = np.bincount(i, count, minlength=n)
+
+    def likelihood(weight: float) -> FloatArray:
+        prior = weight * usual[kind]
+        each = np.bincount(i, gammaln(prior + count) - gammaln(prior), minlength=n)
+        return np.asarray(each + gammaln(weight) - gammaln(weight + total))
+
+    return most, (likelihood(NO_PURPOSE) - likelihood(OWN_PURPOSE)) / np.log(2)

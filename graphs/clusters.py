@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ringwatch.graphs.abuse import LEAST_SHARE, Harm, abuse_probability, cluster_bits, learn_rates, unauthorised
+from ringwatch.graphs.abuse import (
+    LEAST_SHARE,
+    Harm,
+    abuse_probability,
+    cluster_bits,
+    learn_rates,
+    unauthorised,
+    without_purpose,
+)
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import Verdicts, with_verdicts
@@ -24,12 +32,16 @@ MIN_SIZE = 3
 BELONG = 0.5
 """A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
-HARM_LAYER, HOST_LAYER = "harm", "institution"
-ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, *STANDING)
+HARM_LAYER, HOST_LAYER, TEST_LAYER = "harm", "institution", "no_purpose"
+TASKS = {
+    HOST_LAYER: "{:.0%} of their events come from addresses of a known company or campus, where harm may be a task",
+    TEST_LAYER: "Their harm is of all categories, as who tests safeguards tries everything, {:.0%} surely",
+}
+ABUSE_LAYERS = (HARM_LAYER, *TASKS, *STANDING)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
-LEAST_HOSTED = 0.1
-"""A smaller share of events at an institution's addresses is worth no sentence."""
+LEAST_TASK = 0.1
+"""A smaller share of harm that may be a task is worth no sentence."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +167,11 @@ def describe_clusters(
     coordination = formed.coordination
     judged = harm is not None or len(verdicts.account) > 0
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
-    harm_bits, abuse, spoken = _abuse(own, harm is not None, verdicts, formed, standing)
+    harm_bits, learnt, abuse, spoken = _abuse(own, harm is not None, verdicts, formed, standing)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
-    abuse = abuse * unauthorised(hosted) if judged else np.full(count, np.nan)
+    _, tested = without_purpose(own, accounts.frame["broad"].to_numpy(), learnt, cluster)
+    tested = _unsettled(tested, verdicts, cluster)
+    abuse = abuse * unauthorised(np.maximum(hosted, tested)) if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
     member = member[np.argsort(cluster[member], kind="stable")]
@@ -167,7 +181,13 @@ def describe_clusters(
     evidence, layers = reasons(model, inside, of_edge, count)
     if judged:
         evidence = pd.concat(
-            [evidence, _harm_evidence(accounts, verdicts, cluster, count, harm_bits), _host_evidence(hosted), spoken],
+            [
+                evidence,
+                _harm_evidence(accounts, verdicts, cluster, count, harm_bits),
+                spoken,
+                _task_evidence(HOST_LAYER, hosted),
+                _task_evidence(TEST_LAYER, tested),
+            ],
             ignore_index=True,
         )
     digests = digest_clusters(of_member, names, evidence, count)
@@ -208,17 +228,17 @@ def describe_clusters(
 
 def _abuse(
     own: Harm, seen: bool, verdicts: Verdicts, formed: Formed, standing: Sequence[Standing]
-) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
-    """Bits of harm and probability of abuse by cluster, and what speaks for people. Verdicts are a biased sample:
-    where events say anything (`seen`), how many clusters are abusive, and what those have, is learnt from events
-    alone, so that a cluster nobody has judged is what it was."""
+) -> tuple[FloatArray, FloatArray, FloatArray, pd.DataFrame]:
+    """By cluster the bits of harm, the probability of abuse by harm alone and with what speaks for people; and that.
+    Verdicts are a biased sample: where events say anything (`seen`), how many clusters are abusive, and what those
+    have, is learnt from events alone, so that a cluster nobody has judged is what it was."""
     known = with_verdicts(own, verdicts)
     base = own if seen else known
     rates = learn_rates(base, formed.cluster, len(formed))
     learnt = abuse_probability(cluster_bits(base, formed.cluster, len(formed), rates), rates.share)
     people, spoken = speak_for_people(standing, learnt, formed.cluster, len(formed))
     bits = cluster_bits(known, formed.cluster, len(formed), rates)
-    return bits, abuse_probability(bits + people, rates.share), spoken
+    return bits, learnt, abuse_probability(bits + people, rates.share), spoken
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:
@@ -262,24 +282,27 @@ def _span(accounts: AccountTable, member: IntArray, of_member: IntArray, count: 
 def mean_hosted(hosted: FloatArray, verdicts: Verdicts, cluster: IntArray, count: int) -> FloatArray:
     """Mean of what members have to do with an institution's addresses, by cluster; 0 where somebody has judged a
     member abusive, since that settles whether the harm was a task."""
-    share = _mean(hosted, cluster, count)
+    return _unsettled(_mean(hosted, cluster, count), verdicts, cluster)
+
+
+def _unsettled(share: FloatArray, verdicts: Verdicts, cluster: IntArray) -> FloatArray:
     judged = cluster[verdicts.account[verdicts.labelled & (verdicts.bits > 0)]]
-    share[judged[judged >= 0]] = 0.0
-    return share
+    settled = np.zeros(len(share), dtype=np.bool_)
+    settled[judged[judged >= 0]] = True
+    return np.where(settled, 0.0, share)
 
 
-def _host_evidence(hosted: FloatArray) -> pd.DataFrame:
-    """What speaks for clusters that live behind a known institution's addresses."""
-    at = np.flatnonzero(hosted >= LEAST_HOSTED)
-    bits = np.log2(unauthorised(hosted[at])).round(3)
+def _task_evidence(layer: str, share: FloatArray) -> pd.DataFrame:
+    """What speaks for clusters whose harm may be a task, by how surely it is one."""
+    at = np.flatnonzero(share >= LEAST_TASK)
+    bits = np.log2(unauthorised(share[at])).round(3)
     text = [
-        f"{share:.0%} of their events come from addresses of a known company or campus, where harm may be a task"
-        f" ({worth:+.1f} bits for abuse)."
-        for share, worth in zip(hosted[at].tolist(), bits.tolist(), strict=True)
+        f"{TASKS[layer].format(one)} ({worth:+.1f} bits for abuse)."
+        for one, worth in zip(share[at].tolist(), bits.tolist(), strict=True)
     ]
     return pd.DataFrame(
         {
-            "cluster": at, "against": True, "layer": HOST_LAYER, "bits": bits, "text": pd.Series(text, dtype=object),
+            "cluster": at, "against": True, "layer": layer, "bits": bits, "text": pd.Series(text, dtype=object),
             "entity_layer": None, "entity": -1, "accounts": 0,
         }
     )  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, learn_rates, unauthorised
+from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, learn_rates, unauthorised, without_purpose
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.clusters import Formed, mean_hosted
 from ringwatch.graphs.evidence import Model
@@ -41,13 +41,14 @@ def untouched_scores(
         hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
         rates = learn_rates(harm, formed.cluster, count)
         abuse = abuse_probability(cluster_bits(harm, formed.cluster, count, rates), rates.share)
-        worth = worth * abuse * unauthorised(hosted)
+        broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), abuse, formed.cluster)
+        worth = worth * abuse * unauthorised(np.maximum(hosted, tested))
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = _mate(model, bits, len(accounts))
     if harm is None:
         return np.asarray(np.where(inside, part, mate * ALONE))
-    own = harm.posterior * (ALONE + (1 - ALONE) * mate * part)
+    own = harm.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
     return np.asarray(1 - (1 - part) * (1 - own))
 
 

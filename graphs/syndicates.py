@@ -23,7 +23,7 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
-from ringwatch.graphs.clusters import HOST_LAYER, LEAST_HOSTED, mean_hosted
+from ringwatch.graphs.clusters import HOST_LAYER, LEAST_TASK, mean_hosted
 from ringwatch.graphs.labels import Verdicts
 from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, code_of, wider_incidence
 from ringwatch.graphs.learning import probability
@@ -383,7 +383,7 @@ def _host_grounds(parts: pd.DataFrame) -> pd.DataFrame:
     """What speaks for organizations whose people sit at a known institution's addresses, their parts together."""
     weight = (parts["hosted"] * parts["size"]).groupby(parts["group"]).sum()
     share = (weight / parts.groupby("group")["size"].sum()).to_numpy(dtype=np.float64)
-    at = np.flatnonzero(share >= LEAST_HOSTED)
+    at = np.flatnonzero(share >= LEAST_TASK)
     bits = np.log2(_authorised(share[at]))
     text = [
         f"{one:.0%} of its accounts use addresses of a known company or campus, where harm may be a task "

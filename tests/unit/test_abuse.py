@@ -13,6 +13,7 @@ from ringwatch.graphs.abuse import (
     account_harm,
     cluster_bits,
     learn_rates,
+    without_purpose,
 )
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import (
@@ -174,3 +175,26 @@ def test_a_suspension_is_worth_how_much_more_of_the_abusive_are_suspended() -> N
     assert mixed == pytest.approx(exact, abs=0.05)
     assert 0 < mixed < 2
     assert suspension_bits(score, honest[:0]) == 0.0
+
+
+def test_harm_of_all_categories_is_a_test_where_abuse_has_a_purpose() -> None:
+    harm = Harm(np.full(12, 4.0), 0.1)
+    cluster = np.repeat([0, 1, 2, 3], 3)
+    abuse = np.ones(4)
+    testers = np.repeat([-3.0, -3.0, -3.0, 3.0], 3)
+    account, by_cluster = without_purpose(harm, testers, abuse, cluster)
+    assert by_cluster[:3].tolist() == [0.0, 0.0, 0.0]
+    assert by_cluster[3] > 0.8
+    assert account[9:].min() > 0.7
+    # Where what all operations do is of all categories, that tells nobody from them.
+    _, everywhere = without_purpose(harm, np.full(12, 3.0), abuse, cluster)
+    assert everywhere.max() < 0.05
+    # One member with a purpose outweighs two who tried little: the group is judged as a whole.
+    _, mixed = without_purpose(harm, np.r_[testers[:9], 1.0, 1.0, -6.0], abuse, cluster)
+    assert mixed[3] == 0.0
+
+
+def test_harm_that_nobody_named_says_nothing_of_purpose() -> None:
+    account, by_cluster = without_purpose(Harm(np.full(3, 4.0), 0.1), np.zeros(3), np.ones(1), np.zeros(3, dtype=int))
+    assert account.tolist() == [0.0, 0.0, 0.0]
+    assert by_cluster.tolist() == [0.0]

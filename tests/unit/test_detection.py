@@ -194,6 +194,26 @@ def test_harm_behind_a_known_company_is_less_surely_abuse_unless_somebody_judged
     assert judged.clusters["abuse"].iloc[_clusters(judged).index(red)] > 0.9
 
 
+def test_who_tries_all_that_is_forbidden_is_less_surely_abusive_than_who_has_a_purpose() -> None:
+    world = World(1)
+    world.loners(60)
+    world.ring("ring", 8)
+    world.ring("redteam", 8, base=500)
+    kinds = ["fraud", "malware", "weapons", "spam", "hate"]
+    team = [row for row in world.rows["events"] if row["account_id"].startswith("redteam")]
+    for at, row in enumerate(team):
+        row |= {"harm": kinds[at % len(kinds)], "harm_score": 0.9, "refused": True}
+    found = _detect(world)
+    place = _clusters(found).index({f"redteam{i}" for i in range(8)})
+    assert place > 0
+    assert found.clusters["abuse"].iloc[0] > 0.9 > 0.4 > found.clusters["abuse"].iloc[place]
+    told = found.evidence[found.evidence["layer"] == "no_purpose"]
+    assert told["cluster_id"].tolist() == [found.clusters["cluster_id"].iloc[place]]
+    assert told["against"].all()
+    score = found.scores.set_index("account_id")["score"]
+    assert score[score.index.str.startswith("redteam")].max() < score[score.index.str.startswith("ring")].min()
+
+
 def test_every_account_has_one_score_and_the_ring_the_highest(found: Detection) -> None:
     score = found.scores.set_index("account_id")["score"]
     assert found.accounts == len(score) == 74
