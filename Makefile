@@ -7,6 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
+comma := ,
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Strict: only the packages of pyproject.toml can be imported, and type checkers see them. It links files one by one,
@@ -75,15 +76,15 @@ $(VENV)/.files: FORCE | $(VENV)/.made
 
 # Once the tools are in, an update of the product keeps them in step.
 $(VENV)/.runtime: pyproject.toml constraints.txt $(VENV)/.files
-	$(PIP) install --quiet -c constraints.txt -e '.$(if $(wildcard $(VENV)/.dev),[dev])' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[gnn$(if $(wildcard $(VENV)/.dev),$(comma)dev)]' $(EDITABLE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.runtime
-	$(PIP) install --quiet -c constraints.txt -e '.[dev]' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,gnn]' $(EDITABLE)
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench]' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench,gnn]' $(EDITABLE)
 	@touch $@
 
 FORCE:

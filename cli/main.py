@@ -14,17 +14,20 @@ from typing import Annotated
 import typer
 
 from ringwatch.cli import (
+    bench,
     clusters,
     console,
     demo,
     detect,
     evaluate,
     evasion,
+    explain,
     export,
     forget,
     graph,
     ingest,
     investigate,
+    models,
     organizations,
     query,
     replay,
@@ -44,8 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for room in (
-    workspace, ingest, detect, clusters, organizations, query, console, investigate, review, takedown, export,
-    evaluate, replay, evasion, graph, forget, simulate, demo,
+    workspace, ingest, detect, models, explain, bench, clusters, organizations, query, console, investigate, review,
+    takedown, export, evaluate, replay, evasion, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

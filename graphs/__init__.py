@@ -6,7 +6,7 @@ from ringwatch.graphs.accounts import AccountTable, collect_accounts
 from ringwatch.graphs.clusters import Cluster, to_networkx
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import build_model
-from ringwatch.graphs.detection import Detection, Gathered, detect, gather, weigh
+from ringwatch.graphs.detection import Detection, Gathered, Judgement, detect, gather, weigh
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.layers import Incidence, LayerSpec
 from ringwatch.graphs.pairs import candidate_pairs
@@ -18,6 +18,7 @@ __all__ = [
     "Detection",
     "Gathered",
     "Incidence",
+    "Judgement",
     "LayerSpec",
     "Model",
     "build_model",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 
 from ringwatch.graphs.abuse import (
     LEAST_SHARE,
@@ -224,6 +225,26 @@ def describe_clusters(
         evidence[["cluster_id", "against", "layer", "bits", "text", "entity_layer", "entity", "accounts"]],
         lineage,
     )
+
+
+def rejudge(found: Found, shift: pd.Series[float]) -> Found:
+    """The same clusters with the log odds (natural) of their abuse moved, by cluster_id; those without abuse stay.
+
+    A cluster's score stays coordination × abuse, and the best come first.
+    """
+    clusters = found.clusters.copy()
+    moved = clusters["cluster_id"].map(shift).fillna(0.0).to_numpy(dtype=np.float64)
+    abuse = np.clip(clusters["abuse"].to_numpy(dtype=np.float64), 1e-6, 1 - 1e-6)
+    judged = expit(np.log(abuse / (1 - abuse)) + moved).round(6)
+    known = ~np.isnan(judged) & (moved != 0)
+    clusters["abuse"] = np.where(known, judged, clusters["abuse"])
+    clusters["score"] = np.where(known, clusters["coordination"] * clusters["abuse"], clusters["score"]).round(6)
+    weight = (clusters["bits"] * clusters["size"]).to_numpy(dtype=np.float64)
+    order = np.lexsort((clusters["cluster_id"].to_numpy().astype(str), -weight, -clusters["score"].to_numpy()))
+    clusters = clusters.iloc[order].reset_index(drop=True)
+    score = clusters.set_index("cluster_id")["score"]
+    members = found.members.assign(cluster_score=found.members["cluster_id"].map(score).astype(np.float64))
+    return replace(found, clusters=clusters, members=members)
 
 
 def _abuse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
-from ringwatch.graphs.clusters import Found, describe_clusters, form_clusters
+from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
@@ -101,6 +101,19 @@ class Gathered:
         return sorted({one.spec.group for one in self.shared} | {one.spec.group for one in self.relations})
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a trained model says: `score`, the calibrated probability of abuse of each account, and `shift`, how far
+    the log odds (natural) of each cluster's abuse move; float64[accounts] and float64[clusters]."""
+
+    score: FloatArray
+    shift: FloatArray
+
+
+Judge = Callable[[Gathered, Model, FloatArray, Formed, FloatArray], Judgement]
+"""From what was gathered, the model of pairs, their bits, the clusters and the scores that no verdict has touched."""
+
+
 def gather(
     con: duckdb.DuckDBPyConnection, *, declared: tuple[str, ...], tool_key: bytes, watch: Stopwatch
 ) -> Gathered:
@@ -160,6 +173,7 @@ def detect(
     gathered: Gathered | None = None,
     model: Model | None = None,
     without: Collection[str] = (),
+    judge: Judge | None = None,
 ) -> Detection:
     """Finds coordinated accounts in the attached views of the event log (`EventLog.attach`).
 
@@ -169,6 +183,7 @@ def detect(
         run_id, created_at, as_of: what the store is to say of the run.
         gathered: what `gather` made of the same views, where that is known already. model: the pairs as they are to
             be weighed, in the place of `weigh`. without: layers, contrasts or groups of them that are left out.
+        judge: a trained model, whose scores take the place of the accounts' own.
 
     The same views and seed give the same frames. Makes temporary tables in `con`.
     """
@@ -187,12 +202,20 @@ def detect(
         verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
         standing = [one for one in gathered.standing if not {one.layer, "standing"} & set(without)]
         found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, standing)
+    judgement = None
+    if judge is not None:
+        with watch.stage("model"):
+            judgement = judge(gathered, model, bits, formed, score)
+            found = rejudge(found, _by_cluster(found, accounts, formed, judgement.shift))
+    with watch.stage("clusters"):
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
         score = account_scores(score, accounts, gathered.shared, gathered.relations, model, bits, formed, verdicts)
-        scores = _score_table(accounts, score, found)
+        if judgement is not None:
+            score = judgement.score
+        scores = _score_table(accounts, score, found, calibrated=judgement is not None)
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]
         )
@@ -227,12 +250,19 @@ def detect(
     )
 
 
-def _score_table(accounts: AccountTable, score: FloatArray, found: Found) -> pd.DataFrame:
+def _by_cluster(found: Found, accounts: AccountTable, formed: Formed, shift: FloatArray) -> pd.Series[float]:
+    """What is said of clusters by number, by their id."""
+    one = found.members.drop_duplicates("cluster_id")
+    number = formed.cluster[np.searchsorted(accounts.ids, one["account_id"].to_numpy(dtype=object))]
+    return pd.Series(shift[number], index=one["cluster_id"].to_numpy(), dtype=np.float64)
+
+
+def _score_table(accounts: AccountTable, score: FloatArray, found: Found, *, calibrated: bool) -> pd.DataFrame:
     """account_id, score, calibrated, cluster_id (null outside clusters) of every account, in order of ids."""
     cluster = pd.Series(found.members["cluster_id"].to_numpy(dtype=object), index=found.members["account_id"])
     return pd.DataFrame(
         {
-            "account_id": accounts.ids, "score": score.round(9) + 0.0, "calibrated": False,
+            "account_id": accounts.ids, "score": score.round(9) + 0.0, "calibrated": calibrated,
             "cluster_id": cluster.reindex(accounts.ids).astype("str").to_numpy(),
         }
     )  # fmt: skip

@@ -35,14 +35,10 @@ def untouched_scores(
     Without it (`harm` is None), the chance of having a mate at all (noisy or over candidate pairs), in a cluster
     coordination × membership.
     """
-    inside, count = formed.cluster >= 0, len(formed)
-    worth = formed.coordination
+    inside, worth, broad = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
     if harm is not None:
-        hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
-        rates = learn_rates(harm, formed.cluster, count)
-        abuse = abuse_probability(cluster_bits(harm, formed.cluster, count, rates), rates.share)
-        broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), abuse, formed.cluster)
-        worth = worth * abuse * unauthorised(np.maximum(hosted, tested))
+        abuse, broad = untouched_abuse(accounts, formed, harm)
+        worth = worth * abuse
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = _mate(model, bits, len(accounts))
@@ -50,6 +46,17 @@ def untouched_scores(
         return np.asarray(np.where(inside, part, mate * ALONE))
     own = harm.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
     return np.asarray(1 - (1 - part) * (1 - own))
+
+
+def untouched_abuse(accounts: AccountTable, formed: Formed, harm: Harm) -> tuple[FloatArray, FloatArray]:
+    """By members' events alone the probability of abuse of each cluster, and how surely the harm of each account has
+    no purpose; float64[clusters], float64[accounts]."""
+    count = len(formed)
+    hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
+    rates = learn_rates(harm, formed.cluster, count)
+    abuse = abuse_probability(cluster_bits(harm, formed.cluster, count, rates), rates.share)
+    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), abuse, formed.cluster)
+    return np.asarray(abuse * unauthorised(np.maximum(hosted, tested))), broad
 
 
 def account_scores(

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from ringwatch.pipeline.accounts import Dossier, load_account
 from ringwatch.pipeline.detect import run_detection
+from ringwatch.pipeline.explain import Why, explain
 from ringwatch.pipeline.facts import account_facts, later_batches
 from ringwatch.pipeline.forget import forget
 from ringwatch.pipeline.ingest import ingest_drop
+from ringwatch.pipeline.models import find_model, list_models, promote_model
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
 from ringwatch.pipeline.runs import (
     Run,
@@ -20,6 +22,7 @@ from ringwatch.pipeline.runs import (
 )
 from ringwatch.pipeline.search import Match, find, whole_token
 from ringwatch.pipeline.stores import export_import_files, open_store
+from ringwatch.pipeline.training import TrainReport, train_model
 from ringwatch.pipeline.verdicts import store_verdicts
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
@@ -29,27 +32,34 @@ __all__ = [
     "Rehearsal",
     "Run",
     "RunRecord",
+    "TrainReport",
+    "Why",
     "account_facts",
     "apply_schema",
     "compare_runs",
     "create_workspace",
     "examine",
+    "explain",
     "export_import_files",
     "find",
+    "find_model",
     "forget",
     "ingest_drop",
     "later_batches",
+    "list_models",
     "load_account",
     "load_cluster",
     "load_organization",
     "load_run",
     "load_scores",
     "open_store",
+    "promote_model",
     "rebuild",
     "rehearse",
     "rehearse_run",
     "rotate",
     "run_detection",
     "store_verdicts",
+    "train_model",
     "whole_token",
 ]

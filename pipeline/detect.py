@@ -12,9 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from ringwatch.clock import now
+from ringwatch.gnn import load_model
 from ringwatch.graphs import Detection, detect
 from ringwatch.ingest import EventLog
 from ringwatch.metrics import Stopwatch, peak_rss_mb
+from ringwatch.pipeline.models import Judged, model_for
 from ringwatch.pipeline.runs import (
     RunRecord,
     frames_of,
@@ -48,7 +50,8 @@ def run_detection(
     watch = watch or Stopwatch()
     with workspace.writer(wait=wait):
         current = workspace.current()
-        key = run_key(workspace, metadata.version("ringwatch"), as_of=as_of, seed=seed, labels=labels)
+        model = model_for(workspace, current, as_of) if labels else None
+        key = run_key(workspace, metadata.version("ringwatch"), as_of=as_of, seed=seed, labels=labels, model=model)
         previous = previous_run(workspace, key)
         run_id = f"r{key[:10]}"
         created_at = now()
@@ -56,6 +59,7 @@ def run_detection(
             with log_connection(workspace) as con:
                 EventLog(workspace, current).attach(con, as_of=as_of)
                 untimed = untimed_rows(con)
+                judge = Judged(con, load_model(workspace.models_dir / model)) if model else None
                 found = detect(
                     con,
                     declared=workspace.config.entity_types,
@@ -67,6 +71,7 @@ def run_detection(
                     created_at=created_at,
                     as_of=as_of,
                     watch=watch,
+                    judge=judge,
                 )
             with watch.stage("store"):
                 record = RunRecord(
@@ -82,6 +87,9 @@ def run_detection(
                     edges=found.edges_standing,
                     clusters=len(found.clusters),
                     untimed=untimed,
+                    model=model,
+                    drift=judge.drift if judge else {},
+                    abstained=judge.abstained if judge else 0,
                     digest=_digest(found),
                     seconds=watch.seconds,
                     stages=dict(watch.stages),

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ class RunRecord:
     """A run in numbers. `key` stands for what it was made from, `previous` is the run whose names it goes on with.
 
     `labels`: whether labels and status were used. `untimed`: rows by table that have no time, which any `as_of` sees.
-    `seconds` and `stages` are wall seconds, `peak_rss_mb` MiB, `digest` a SHA-256 over all that was found.
+    `seconds` and `stages` are wall seconds, `peak_rss_mb` MiB, `digest` a SHA-256 over all that was found. `model` is
+    the trained model whose scores it has, `drift` by feature how far what it saw has moved from what that learnt from
+    (`gnn.drift`), `abstained` how many accounts were too unlike it to be scored by it.
     """
 
     run_id: str
@@ -59,6 +61,9 @@ class RunRecord:
     seconds: float
     stages: dict[str, float]
     peak_rss_mb: int
+    model: str | None = None
+    drift: dict[str, float] = field(default_factory=dict)
+    abstained: int = 0
 
     def document(self) -> dict[str, Any]:
         """The JSON document of `ringwatch detect --json`, without its schema."""
@@ -355,10 +360,14 @@ def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: Path) -> N
             write_atomic(path, out.getvalue())
 
 
-def run_key(workspace: Workspace, version: str, *, as_of: datetime | None, seed: int, labels: bool) -> str:
-    """What a run is made from, in 16 hex digits: the committed batches, the settings and the product's version."""
+def run_key(
+    workspace: Workspace, version: str, *, as_of: datetime | None, seed: int, labels: bool, model: str | None = None
+) -> str:
+    """What a run is made from, in 16 hex digits: the committed batches, the settings, the product's version and the
+    model."""
     current = workspace.current()
     parts = [version, current.token_key, *current.batches, str(as_of), str(seed), str(labels)]
+    parts += [model] if model else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -15,10 +15,12 @@ from typing import Any, Literal
 from ringwatch import audit
 from ringwatch.config import Config
 from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.gnn import load_model
+from ringwatch.gnn.drift import MOVED, SCORE
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Changes
 from ringwatch.ingest import rotate_keys
-from ringwatch.pipeline.runs import rename_tokens
+from ringwatch.pipeline.runs import read_record, rename_tokens
 from ringwatch.pipeline.stores import (
     EVERYTHING,
     applied_by,
@@ -31,6 +33,9 @@ from ringwatch.pipeline.stores import (
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 State = Literal["ok", "warning", "fault"]
+
+MOST_MOVED, MOST_UNLIKE = 0.2, 0.05
+"""Shares of features that have moved, and of accounts unlike training, from which `doctor` warns."""
 
 
 def create_workspace(root: Path, config: Config, *, keys_from: Path | None = None) -> Workspace:
@@ -109,7 +114,7 @@ class Check:
 def examine(workspace: Workspace) -> list[Check]:
     """Looks at the keys, the log, the runs, the store and the audit log; never raises for what it finds."""
     looks: tuple[tuple[str, Callable[[Workspace], Iterator[Check]]], ...] = (
-        ("keys", _keys), ("log", _log), ("store", _store), ("audit", _audit), ("disk", _disk),
+        ("keys", _keys), ("log", _log), ("store", _store), ("model", _model), ("audit", _audit), ("disk", _disk),
     )  # fmt: skip
     checks = [Check("version", "ok", f"ringwatch {metadata.version('ringwatch')}, workspace {workspace.root}")]
     for name, look in looks:
@@ -134,7 +139,11 @@ def _keys(workspace: Workspace) -> Iterator[Check]:
 
 def _log(workspace: Workspace) -> Iterator[Check]:
     current = workspace.current()
-    for folder, names in ((workspace.log_dir, current.batches), (workspace.runs_dir, current.runs)):
+    for folder, names in (
+        (workspace.log_dir, current.batches),
+        (workspace.runs_dir, current.runs),
+        (workspace.models_dir, current.models),
+    ):
         lost = [name for name in names if not (folder / name).is_dir()]
         if lost:
             raise RingwatchError(
@@ -151,6 +160,29 @@ def _store(workspace: Workspace) -> Iterator[Check]:
         yield Check("store", "ok", f"{workspace.config.store}, schema {held.schema_version}, in step with the log")
     else:
         yield Check("store", "fault", "It is not in step with the log: run `ringwatch graph rebuild`.", 1)
+
+
+def _model(workspace: Workspace) -> Iterator[Check]:
+    current = workspace.current()
+    if current.promoted is None:
+        yield Check("model", "ok", "none; scores are those of the evidence")
+        return
+    load_model(workspace.models_dir / current.promoted)
+    record = read_record(workspace, current.runs[-1]) if current.runs else None
+    if record is None or record.model != current.promoted:
+        yield Check("model", "ok", f"{current.promoted}; the newest run does not use it")
+        return
+    moved = {name: psi for name, psi in record.drift.items() if psi >= MOVED}
+    unlike = record.abstained / max(record.accounts, 1)
+    if SCORE in moved or len(moved) > MOST_MOVED * len(record.drift) or unlike > MOST_UNLIKE:
+        worst = ", ".join(f"{name} {psi:.2f}" for name, psi in list(moved.items())[:3]) or "none"
+        yield Check(
+            "model", "warning",
+            f"What run {record.run_id} scored has moved from what {record.model} learnt from (PSI: {worst}; "
+            f"{unlike:.1%} of accounts unlike it): look at new labels, and `ringwatch train` again.",
+        )  # fmt: skip
+    else:
+        yield Check("model", "ok", f"{record.model}; {len(moved)} of {len(record.drift)} features have moved")
 
 
 def _audit(workspace: Workspace) -> Iterator[Check]:

@@ -3,6 +3,7 @@
     ringwatch.toml   settings          keys/     one secret per purpose, 0600
     CURRENT          what is committed log/      batches of the event log
     store/           generations of the embedded graph     runs/     what each run found
+    models/          what `train` learnt
     audit.log        reveals, decisions, erasures          lock      held by the one writer
 
 `CURRENT` is the single point of commit: a small JSON document, replaced by an atomic rename. What it does not
@@ -34,13 +35,15 @@ _KEY_BYTES = 32
 @dataclass(frozen=True)
 class Current:
     """What is committed: batches in the order they came, the embedded store's generation, runs oldest first,
-    and the name of the token secret in force."""
+    the name of the token secret in force, models oldest first, and the model that `detect` uses."""
 
     workspace_id: str
     batches: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     generation: str | None = None
     token_key: str = "tokens-1"
+    models: tuple[str, ...] = ()
+    promoted: str | None = None
 
     def with_(self, **changes: object) -> Current:
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -94,6 +97,10 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def models_dir(self) -> Path:
+        return self.root / "models"
+
+    @property
     def audit_path(self) -> Path:
         return self.root / "audit.log"
 
@@ -114,7 +121,7 @@ class Workspace:
         if (root / "ringwatch.toml").exists():
             raise UsageError(f"{root} is a workspace already.", hint="Choose another folder.")
         try:
-            for name in ("keys", "log", "store", "runs", "staging"):
+            for name in ("keys", "log", "store", "runs", "models", "staging"):
                 (root / name).mkdir(parents=True, exist_ok=True)
             (root / "keys").chmod(0o700)
         except OSError as error:
@@ -184,6 +191,7 @@ class Workspace:
             document = json.loads((self.root / "CURRENT").read_bytes())
             document["batches"] = tuple(document["batches"])
             document["runs"] = tuple(document["runs"])
+            document["models"] = tuple(document.get("models", ()))
             return Current(**document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RingwatchError(
@@ -229,6 +237,7 @@ class Workspace:
         keep: dict[Path, set[str | None]] = {
             self.log_dir: set(current.batches),
             self.runs_dir: set(current.runs),
+            self.models_dir: set(current.models),
             self.store_dir: {current.generation, f"{current.generation}.wal"},
             self.staging_dir: set(),
         }

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
+import scipy.sparse as sp
 from drops import encode, write_drop
 
 from ringwatch import ingest
 from ringwatch.config import make_config
+from ringwatch.gnn.graph import Direct, Graph, Through
+from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, units
 from ringwatch.ingest.batch import Job, stage_here
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
@@ -108,5 +112,57 @@ def event() -> Callable[..., dict[str, Any]]:
         return {
             "event_id": f"e{number}", "ts": "2026-03-01T10:00:00Z", "account_id": "a", "kind": "chat", **columns,
         }  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def make_graph() -> Callable[..., tuple[Graph, Labels]]:
+    """Makes a graph of 1,200 accounts with 24 operations, half of which have half of their members labelled.
+
+    `base` sees two thirds of the members, own columns see others, and members of one operation are tied.
+    """
+
+    def make(seed: int = 0, *, known: float = 0.5) -> tuple[Graph, Labels]:
+        rng = np.random.default_rng(seed)
+        n, operations, size = 1200, 24, 6
+        operation = np.full(n, -1)
+        operation[rng.permutation(n)[: operations * size]] = np.repeat(np.arange(operations), size)
+        member = operation >= 0
+        base = rng.normal(-5, 1, n) + 5.0 * (member & (rng.random(n) < 0.66))
+        own = rng.normal(size=(n, 4)) + 1.5 * member[:, None] * np.array([1, 0.6, 0, 0])
+        src, dst = np.nonzero((operation[:, None] == operation[None, :]) & member[:, None])
+        noise = rng.integers(0, n, (2, 900))
+        src, dst = np.r_[src, noise[0], noise[1]], np.r_[dst, noise[1], noise[0]]
+        keep = src != dst
+        weight = rng.uniform(0.5, 1, keep.sum()).astype(np.float32)
+        tie = sp.csr_matrix((weight, (src[keep], dst[keep])), shape=(n, n))
+        account, entity = np.arange(n), rng.integers(0, 300, n)
+        entity[member] = 300 + operation[member]
+        ip = Through(
+            "ip",
+            account,
+            entity,
+            rng.uniform(0, 6, 300 + operations),
+            n,
+            rng.normal(size=(300 + operations, 2)).astype(np.float32),
+        )
+        features = np.column_stack([own, base]).astype(np.float32)
+        graph = Graph(
+            np.array([f"a{i:04d}" for i in range(n)], dtype=object),
+            features,
+            ("x_0", "x_1", "x_2", "x_3", "base"),
+            (Direct("tie", tie), ip),
+            base,
+            (0, 1, 4),
+            4,
+        )
+        looked_at = member & (operation < operations / 2) & (rng.random(n) < known)
+        label = np.where(looked_at, ABUSIVE, UNKNOWN).astype(np.int8)
+        label[rng.choice(np.flatnonzero(~member), 20, replace=False)] = BENIGN
+        unit = units(np.where(looked_at, operation, -1), operation)
+        truth = Labels(label, unit, np.where(label >= 0, 0.0, np.nan))
+        make.member, make.unseen = member, member & (operation >= operations / 2)  # type: ignore[attr-defined]
+        return graph, truth
 
     return make

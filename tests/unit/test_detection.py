@@ -206,7 +206,8 @@ def test_who_tries_all_that_is_forbidden_is_less_surely_abusive_than_who_has_a_p
     found = _detect(world)
     place = _clusters(found).index({f"redteam{i}" for i in range(8)})
     assert place > 0
-    assert found.clusters["abuse"].iloc[0] > 0.9 > 0.4 > found.clusters["abuse"].iloc[place]
+    assert found.clusters["abuse"].iloc[0] > 0.9
+    assert found.clusters["abuse"].iloc[place] < 0.4
     told = found.evidence[found.evidence["layer"] == "no_purpose"]
     assert told["cluster_id"].tolist() == [found.clusters["cluster_id"].iloc[place]]
     assert told["against"].all()

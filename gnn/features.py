@@ -1,0 +1,297 @@
+"""Features of accounts from what a run gathered: themselves, their ties, and the layers that tie them.
+
+Every feature is what the attached views show, so what was known at `--as-of`. None reads a label or a `status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import scipy.sparse as sp
+
+from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
+from ringwatch.graphs import Gathered, Incidence, Model, find_communities
+from ringwatch.graphs.clusters import Formed, form_clusters
+from ringwatch.graphs.doubtful import tying
+from ringwatch.graphs.layers import Relation as Recorded
+from ringwatch.graphs.learning import probability
+from ringwatch.graphs.scores import untouched_abuse, untouched_scores
+
+LEAST_TIE = 1e-3
+"""A candidate pair of a smaller chance to be one operator's ties nobody."""
+
+PLANS = 6
+"""The most frequent so many plans are columns of their own."""
+
+BASE_RANGE = 1e-5
+"""A chance nearer to 0 or 1 than this is not believed."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What detection finds without any label, as arrays.
+
+    By account: `score`, `cluster` (-1: none of three or more), `membership`. By cluster: `coordination`, `abuse` (NaN
+    without harm evidence), `size`, `strength` (mean bits of its edges). `bits` are those of the model's pairs.
+    """
+
+    bits: FloatArray
+    score: FloatArray
+    cluster: IntArray
+    membership: FloatArray
+    coordination: FloatArray
+    abuse: FloatArray
+    size: FloatArray
+    strength: FloatArray
+
+
+def unsupervised(gathered: Gathered, model: Model, *, seed: int) -> Evidence:
+    """What a run says of accounts and clusters when it uses no label, status or model."""
+    accounts = gathered.accounts
+    bits = model.bits()
+    tied, worth = tying(model, bits)
+    community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
+    formed = form_clusters(model, worth, tied, community)
+    harm = gathered.harm if accounts.harm_known else None
+    return evidence_of(gathered, model, bits, formed, untouched_scores(accounts, model, bits, formed, harm))
+
+
+def evidence_of(gathered: Gathered, model: Model, bits: FloatArray, formed: Formed, score: FloatArray) -> Evidence:
+    """The same from what a run has formed already; `score` is what no verdict has touched."""
+    accounts, count = gathered.accounts, len(formed)
+    of_edge = formed.cluster[model.first[formed.inside]]
+    edges = np.maximum(np.bincount(of_edge, minlength=count), 1)
+    strength = np.bincount(of_edge, bits[formed.inside], minlength=count) / edges
+    known = accounts.harm_known
+    abuse = untouched_abuse(accounts, formed, gathered.harm)[0] if known else np.full(count, np.nan)
+    return Evidence(
+        bits, score, formed.cluster, formed.membership, formed.coordination, abuse, formed.size.astype(np.float64),
+        strength,
+    )  # fmt: skip
+
+
+def build_graph(con: duckdb.DuckDBPyConnection, gathered: Gathered, model: Model, evidence: Evidence) -> Graph:
+    """Features, relations and base of every account. Needs `ix` and `ev`, as `gather` leaves them."""
+    n = len(gathered.accounts)
+    ties, strength = tie_graph(model, evidence.bits, n)
+    through = [_through(incidence, model, gathered, n) for incidence in gathered.shared]
+    direct = [relation for kind in gathered.relations for relation in _directed(kind, n)]
+    own = _own(con, gathered)
+    columns = {
+        **own,
+        **_evidence(gathered, evidence, ties, strength),
+        **_groups(model, evidence.bits, n),
+        **_layers(gathered.shared, n),
+    }
+    chance = np.clip(evidence.score, BASE_RANGE, 1 - BASE_RANGE)
+    base = np.log(chance / (1 - chance))
+    relations: list[Relation] = [ties, *direct, *through]
+    columns["base"] = base
+    names = tuple(columns)
+    features = (
+        np.column_stack([columns[name] for name in names]).astype(np.float32) if n else np.zeros((0, len(names)))
+    )
+    core = tuple(names.index(name) for name in CORE if name in names)
+    return Graph(
+        gathered.accounts.ids, features.astype(np.float32), names,
+        tuple(relation for relation in relations if relation.degree.any()), base, core,
+        len(own),
+    )  # fmt: skip
+
+
+CORE = (
+    "base", "harm_bits", "harm_rate", "log_events", "created_rank", "hosted", "log_span", "tie_sum",
+    "cluster_log_size", "log_prompts", "log_ip",
+)  # fmt: skip
+"""Features whose means over neighbours are worth having."""
+
+
+def tie_graph(model: Model, bits: FloatArray, accounts: int) -> tuple[Direct, FloatArray]:
+    """Candidate pairs as a relation, each as heavy as its chance to be real; and each account's best bits."""
+    tie = probability(bits)
+    keep = tie > LEAST_TIE
+    first, second, tie = model.first[keep], model.second[keep], tie[keep].astype(np.float32)
+    matrix = sp.csr_matrix(
+        (np.r_[tie, tie], (np.r_[first, second], np.r_[second, first])), shape=(accounts, accounts)
+    )
+    best = np.full(accounts, float(model.prior))
+    np.maximum.at(best, model.first, bits)
+    np.maximum.at(best, model.second, bits)
+    return Direct("tie", matrix), best
+
+
+def _through(incidence: Incidence, model: Model, gathered: Gathered, n: int) -> Through:
+    """A layer as a relation: an entity is worth log2(m / u) bits, u its frequency or what is known of its kind."""
+    learnt = {layer.name: layer.m for layer in model.shared}
+    users = incidence.degree
+    u = np.maximum(users / max(n, 1), incidence.floor)
+    worth = np.maximum(np.log2(learnt.get(incidence.spec.name, incidence.spec.m) / np.maximum(u, 1e-12)), 0.0)
+    harm = gathered.harm.posterior[incidence.account]
+    mean_harm = np.bincount(incidence.entity, harm, minlength=len(users)) / np.maximum(users, 1)
+    last = np.full(len(users), -np.inf)
+    np.maximum.at(last, incidence.entity, np.nan_to_num(incidence.last, nan=-np.inf))
+    newest = last.max(initial=-np.inf)
+    age = (
+        np.log1p((newest - np.where(np.isfinite(last), last, newest)) / 86_400e6)
+        if np.isfinite(newest)
+        else users * 0.0
+    )
+    known = np.column_stack([np.log1p(users), worth, incidence.floor > 0, mean_harm, age])
+    return Through(incidence.spec.name, incidence.account, incidence.entity, worth, n, known.astype(np.float32))
+
+
+def _directed(relation: Recorded, n: int) -> list[Direct]:
+    weight = np.log1p(relation.count).astype(np.float32)
+    out = sp.csr_matrix((weight, (relation.src, relation.dst)), shape=(n, n))
+    name = relation.spec.name
+    return [Direct(f"{name}_to", out), Direct(f"{name}_from", out.T.tocsr())]
+
+
+def _rank(values: FloatArray) -> FloatArray:
+    """Place in the order of those known, in [0, 1]; NaN where unknown."""
+    known = np.sort(values[~np.isnan(values)])
+    if len(known) == 0:
+        return values
+    middle = (np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")) / 2
+    return np.asarray(np.where(np.isnan(values), np.nan, middle / len(known)))
+
+
+def _own(con: duckdb.DuckDBPyConnection, gathered: Gathered) -> dict[str, FloatArray]:
+    """What an account's own rows say of it."""
+    accounts = gathered.accounts
+    frame = accounts.frame
+    number = {name: frame[name].to_numpy(dtype=np.float64) for name in ("events", "judged", "harmful", "refused")}
+    first, last, created = (
+        frame[name].to_numpy(dtype=np.float64) for name in ("first_seen", "last_seen", "created_at")
+    )
+    judged = np.maximum(number["judged"], 1)
+    day = 86_400e6
+    columns = {
+        "log_events": np.log1p(number["events"]),
+        "harm_bits": gathered.harm.bits,
+        "harm_rate": number["harmful"] / judged,
+        "log_harmful": np.log1p(number["harmful"]),
+        "refused_rate": number["refused"] / judged,
+        "harm_kind_known": (frame["harm_kind"].to_numpy() >= 0).astype(np.float64),
+        "hosted": frame["hosted"].to_numpy(dtype=np.float64),
+        "in_org": (frame["org"].to_numpy() >= 0).astype(np.float64),
+        "created_rank": _rank(created),
+        "log_wait": np.log1p(np.maximum(first - created, 0) / day),
+        "log_span": np.log1p(np.maximum(last - first, 0) / day),
+        "log_idle": np.log1p(np.maximum(np.nanmax(last, initial=0) - last, 0) / day),
+    }
+    rows = con.execute(
+        """WITH hours AS (
+               SELECT i, sum(-p * ln(p)) AS hour_entropy FROM (
+                   SELECT i, n / sum(n) OVER (PARTITION BY i) AS p FROM (
+                       SELECT i, (ts // 3600000000) % 24 AS hour, count(*) AS n FROM ev GROUP BY 1, 2)
+               ) GROUP BY i
+           ), sums AS (
+               SELECT i, count(DISTINCT ip) AS log_ip, count(DISTINCT device) AS log_device,
+                      count(DISTINCT payment) AS log_payment, count(DISTINCT user_agent) AS log_user_agent,
+                      count(DISTINCT prompt) AS log_prompts, count(DISTINCT tool) AS log_tools,
+                      count(DISTINCT session) AS log_sessions, count(DISTINCT ts // 86400000000) AS log_days,
+                      count(DISTINCT harm) AS log_harms,
+                      avg((kind = 'chat')::INTEGER) AS share_chat, avg((kind = 'api')::INTEGER) AS share_api,
+                      avg((kind = 'tool_call')::INTEGER) AS share_tool_call,
+                      avg((kind = 'payment')::INTEGER) AS share_payment,
+                      avg((kind = 'login')::INTEGER) AS share_login,
+                      avg((kind = 'other')::INTEGER) AS share_other,
+                      count(DISTINCT prompt) / greatest(count(prompt), 1) AS fresh_prompts
+               FROM ev GROUP BY i
+           )
+           SELECT ix.i, sums.* EXCLUDE (i), hour_entropy FROM ix LEFT JOIN sums USING (i) LEFT JOIN hours USING (i)
+           ORDER BY ix.i"""
+    ).df()
+    for name in rows.columns[1:]:
+        values = rows[name].to_numpy(dtype=np.float64)
+        columns[str(name)] = np.log1p(np.nan_to_num(values)) if str(name).startswith("log_") else values
+    extra = con.execute(
+        """SELECT ix.i, log_tokens, log_amount, harm_score, plan, country FROM ix LEFT JOIN (
+               SELECT ix.i, ln(1 + avg(tokens)) AS log_tokens, ln(1 + greatest(sum(amount), 0)) AS log_amount,
+                      avg(harm_score) AS harm_score
+               FROM events JOIN ix USING (account_id) GROUP BY 1
+           ) USING (i) LEFT JOIN accounts USING (account_id) ORDER BY ix.i"""
+    ).df()
+    for name in ("log_tokens", "log_amount", "harm_score"):
+        columns[name] = extra[name].to_numpy(dtype=np.float64)
+    for name in ("plan", "country"):
+        shares = extra[name].value_counts(normalize=True)
+        columns[f"{name}_share"] = extra[name].map(shares).to_numpy(dtype=np.float64)
+    for plan in sorted(sorted(extra["plan"].value_counts().items(), key=lambda pair: (-pair[1], pair[0]))[:PLANS]):
+        columns[f"plan_{plan[0]}"] = (extra["plan"] == plan[0]).to_numpy(dtype=np.float64)
+    for name in accounts.features:
+        columns[name] = _rank(frame[name].to_numpy(dtype=np.float64))
+    return columns
+
+
+def _evidence(gathered: Gathered, evidence: Evidence, ties: Direct, best: FloatArray) -> dict[str, FloatArray]:
+    """What detection says of an account, its ties and its cluster."""
+    cluster = evidence.cluster
+    inside = cluster >= 0
+    safe = np.where(inside, cluster, 0)
+    count = len(evidence.size)
+
+    def of_cluster(values: FloatArray) -> FloatArray:
+        return np.where(inside, values[safe], 0.0) if count else np.zeros(len(cluster))
+
+    def mates(values: FloatArray) -> FloatArray:
+        """Mean over the other members of an account's cluster."""
+        total = np.bincount(cluster[inside], values[inside], minlength=max(count, 1))
+        return np.where(inside, (total[safe] - values) / np.maximum(of_cluster(evidence.size) - 1, 1), 0.0)
+
+    posterior, bits = gathered.harm.posterior, gathered.harm.bits
+    hosted = gathered.accounts.frame["hosted"].to_numpy(dtype=np.float64)
+    created = _rank(gathered.accounts.created)
+    return {
+        "tie_sum": np.log1p(ties.degree),
+        "tie_best": best,
+        "tie_count": np.log1p(np.diff(ties.matrix.indptr)),
+        "membership": evidence.membership,
+        "cluster_log_size": np.log1p(of_cluster(evidence.size)),
+        "cluster_coordination": of_cluster(evidence.coordination),
+        "cluster_abuse": of_cluster(np.nan_to_num(evidence.abuse)),
+        "cluster_strength": of_cluster(evidence.strength),
+        "mates_harm": mates(posterior),
+        "mates_harm_bits": mates(bits),
+        "mates_hosted": mates(hosted),
+        "mates_apart": np.abs(np.nan_to_num(created - mates(np.nan_to_num(created)))),
+    }
+
+
+def _groups(model: Model, bits: FloatArray, n: int) -> dict[str, FloatArray]:
+    """By group of layers, the mean bits that it gives an account's ties, each as heavy as its chance."""
+    tie = probability(bits)
+    total = np.bincount(model.first, tie, minlength=n) + np.bincount(model.second, tie, minlength=n)
+    out = {}
+    for group in model.groups:
+        worth = tie * np.maximum(model.group_bits(group), 0.0)
+        summed = np.bincount(model.first, worth, minlength=n) + np.bincount(model.second, worth, minlength=n)
+        out[f"bits_{group}"] = summed / np.maximum(total, 1e-3)
+    return out
+
+
+def _layers(shared: list[Incidence], n: int) -> dict[str, FloatArray]:
+    """By layer: how many entities an account shares with others, and how many others the rarest of them has."""
+    out = {}
+    for incidence in shared:
+        users = incidence.degree[incidence.entity]
+        some = users >= 2
+        least = np.full(n, np.inf)
+        np.minimum.at(least, incidence.account[some], users[some])
+        name = incidence.spec.name
+        out[f"shared_{name}"] = np.log1p(np.bincount(incidence.account[some], minlength=n))
+        out[f"crowd_{name}"] = np.where(np.isfinite(least), np.log(np.maximum(least, 1)), np.nan)
+    return out
+
+
+def standardise(features: Float32) -> tuple[Float32, Float32]:
+    """Mean and standard deviation by column, unknown values apart; 0 and 1 where a column is empty or constant."""
+    known = ~np.isnan(features)
+    count = np.maximum(known.sum(axis=0), 1)
+    values = np.where(known, features, 0.0).astype(np.float64)
+    mean = values.sum(axis=0) / count
+    spread = np.sqrt(np.maximum((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count, 0.0))
+    return mean.astype(np.float32), np.where(spread > 1e-6, spread, 1.0).astype(np.float32)

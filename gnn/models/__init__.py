@@ -1,0 +1,21 @@
+"""The ways to learn, by name. The first four need no torch; what any of them learnt is scored without it."""
+
+from __future__ import annotations
+
+from ringwatch.gnn.models.base import Fitted, Model
+from ringwatch.gnn.models.linear import Belief, Logistic
+from ringwatch.gnn.models.metapath import Metapath
+from ringwatch.gnn.models.signed import Signed
+from ringwatch.gnn.models.trees import GraphTrees, Trees
+
+MODELS: dict[str, Model] = {
+    model.name: model for model in (Logistic(), Trees(), Belief(), GraphTrees(), Metapath(), Signed())
+}
+
+GRAPHLESS = ("logistic", "trees")
+"""Those that look at no neighbour."""
+
+GRAPH = ("belief", "graph-trees", "metapath", "signed")
+"""Those that do."""
+
+__all__ = ["GRAPH", "GRAPHLESS", "MODELS", "Fitted", "Model"]

@@ -1,0 +1,165 @@
+"""A network on pre-aggregated metapaths, with attention over them: SIGN and SeHGNN, on top of the evidence in bits.
+
+Each block (an account's own columns, the means over one relation, what labels say) is projected to a vector of
+`WIDTH`; an account weighs its vectors by attention, and two layers turn their sum, beside its own, into a correction
+of the base. Neighbours were averaged beforehand, so training is plain mini-batches of rows, on a CPU as on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from ringwatch.gnn.features import standardise
+from ringwatch.gnn.graph import Float32, FloatArray, IntArray
+from ringwatch.gnn.models.base import Arrays, load_arrays, save_arrays, scaled
+from ringwatch.gnn.models.torch_here import load_torch, loss_of, seeded
+from ringwatch.gnn.neighbours import Block
+from ringwatch.gnn.task import Task, View, columns
+
+WIDTH = 32
+DROPOUT = 0.3
+BLOCK_DROPOUT = 0.1
+"""How often a block is hidden from an account in training: no relation is to be relied on alone."""
+
+EPOCHS = 20
+EPOCHS_ALONE = 60
+"""Where there is no evidence to begin from."""
+
+BATCH = 2048
+RATE = 5e-3
+DECAY = 1e-2
+CHUNK = 100_000
+
+
+@dataclass(frozen=True)
+class FittedMetapath:
+    """Names by block, scales and weights by name."""
+
+    blocks: tuple[tuple[str, ...], ...]
+    arrays: Arrays
+    on_base: bool
+
+    def score(self, view: View) -> FloatArray:
+        n = len(view.graph)
+        base = view.graph.base if self.on_base else np.zeros(n)
+        out = np.empty(n)
+        for low in range(0, n, CHUNK):
+            rows = np.arange(low, min(low + CHUNK, n))
+            out[rows] = base[rows] + self._forward(view, rows)[0]
+        return out
+
+    def attention(self, view: View, rows: IntArray) -> Float32:
+        """How much of each account's attention goes to each block; float32[rows, blocks]."""
+        return self._forward(view, rows)[1]
+
+    def _forward(self, view: View, rows: IntArray) -> tuple[Float32, Float32]:
+        a = self.arrays
+        hidden = []
+        for number, names in enumerate(self.blocks):
+            x = scaled(columns(view.blocks, names, rows), a[f"mean{number}"], a[f"spread{number}"])
+            hidden.append(np.maximum(x @ a[f"block{number}.weight"].T + a[f"block{number}.bias"], 0.0))
+        stacked = np.stack(hidden, axis=1)
+        told = np.tanh(stacked @ a["attend.weight"].T + a["attend.bias"]) @ a["query"]
+        share = softmax(told, axis=1)
+        mixed = np.concatenate([(stacked * share[:, :, None]).sum(axis=1), stacked[:, 0]], axis=1)
+        deep = np.maximum(mixed @ a["deep.weight"].T + a["deep.bias"], 0.0)
+        return (deep @ a["last.weight"].T + a["last.bias"])[:, 0], share
+
+    def save(self, place: Path) -> None:
+        save_arrays(place, self.arrays, {"blocks": [list(names) for names in self.blocks], "on_base": self.on_base})
+
+
+class Metapath:
+    """Relation-wise aggregation beforehand, attention over relations."""
+
+    name = "metapath"
+    needs_torch = True
+
+    def fit(self, task: Task, *, device: str = "cpu") -> FittedMetapath:
+        torch = load_torch()
+        fixed: list[Block] = [block for block in task.blocks if block.values.shape[1]]
+        names = tuple(block.names for block in [*fixed, task.rounds[0].labels])
+        scales: Arrays = {}
+        for number, block in enumerate([*fixed, task.rounds[0].labels]):
+            scales[f"mean{number}"], scales[f"spread{number}"] = standardise(block.values)
+        with seeded(task.seed):
+            net = _network([len(part) for part in names]).to(device)
+            optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+            rows = [one.rows for one in task.rounds]
+            epochs = EPOCHS if task.evident else EPOCHS_ALONE
+            batch = int(np.clip(max(len(part) for part in rows) // 16, 128, BATCH))
+            steps = sum(-(-len(rows[epoch % len(rows)]) // batch) for epoch in range(epochs))
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2))
+            rng = np.random.default_rng([task.seed, 81])
+            tables = [_table([*fixed, one.labels], scales, one.rows) for one in task.rounds]
+            net.train()
+            for epoch in range(epochs):
+                number = epoch % len(rows)
+                order = rng.permutation(len(rows[number]))
+                for low in range(0, len(order), batch):
+                    at = order[low : low + batch]
+                    real = rows[number][at]
+                    parts = [torch.from_numpy(table[at]).to(device) for table in tables[number]]
+                    logit = net(parts)
+                    if task.evident:
+                        logit = logit + _tensor(task.graph.base[real], device)
+                    loss = loss_of(logit, _tensor(task.target[real], device), _tensor(task.weight[real], device))
+                    optimiser.zero_grad()
+                    loss.backward()
+                    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                    optimiser.step()
+                    if schedule.last_epoch < steps - 1:
+                        schedule.step()
+            learnt = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+        return FittedMetapath(names, {**scales, **learnt}, task.evident)
+
+    def load(self, place: Path) -> FittedMetapath:
+        arrays, words = load_arrays(place)
+        return FittedMetapath(tuple(tuple(names) for names in words["blocks"]), arrays, words["on_base"])
+
+
+def _table(blocks: list[Block], scales: Arrays, rows: IntArray) -> list[Float32]:
+    return [
+        scaled(block.values[rows], scales[f"mean{number}"], scales[f"spread{number}"])
+        for number, block in enumerate(blocks)
+    ]
+
+
+def _tensor(values: FloatArray, device: str):  # type: ignore[no-untyped-def]
+    return load_torch().from_numpy(values.astype(np.float32)).to(device)
+
+
+def _network(widths: list[int]):  # type: ignore[no-untyped-def]
+    """The network; its parameters have the names that `FittedMetapath` reads."""
+    torch = load_torch()
+
+    class Network(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            for number, width in enumerate(widths):
+                self.add_module(f"block{number}", torch.nn.Linear(width, WIDTH))
+            self.attend = torch.nn.Linear(WIDTH, WIDTH)
+            self.query = torch.nn.Parameter(torch.randn(WIDTH) / WIDTH**0.5)
+            self.deep = torch.nn.Linear(2 * WIDTH, WIDTH)
+            self.last = torch.nn.Linear(WIDTH, 1)
+            # Before anything is learnt the correction is none.
+            torch.nn.init.zeros_(self.last.weight)
+            torch.nn.init.zeros_(self.last.bias)
+            self.drop = torch.nn.Dropout(DROPOUT)
+
+        def forward(self, parts):  # type: ignore[no-untyped-def]
+            hidden = [torch.relu(getattr(self, f"block{number}")(part)) for number, part in enumerate(parts)]
+            stacked = torch.stack(hidden, dim=1)
+            if self.training:
+                seen = torch.rand(stacked.shape[:2], device=stacked.device) >= BLOCK_DROPOUT
+                stacked = stacked * seen[:, :, None]
+            told = torch.tanh(self.attend(stacked)) @ self.query
+            share = torch.softmax(told, dim=1)
+            mixed = torch.cat([(stacked * share[:, :, None]).sum(dim=1), stacked[:, 0]], dim=1)
+            return self.last(self.drop(torch.relu(self.deep(self.drop(mixed)))))[:, 0]
+
+    return Network()

@@ -1,0 +1,77 @@
+"""The one place that imports torch, and says what to do where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ringwatch.errors import UsageError
+
+
+def load_torch() -> Any:
+    """The module `torch`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise UsageError(
+            "Graph neural networks need torch, which is not installed here.",
+            hint="Install ringwatch with its extra `gnn` (`make install` does); `detect` and `scores` do without.",
+        ) from error
+    return torch
+
+
+def load_geometric() -> Any:
+    """The module `torch_geometric`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    load_torch()
+    try:
+        import torch_geometric
+    except ImportError as error:
+        raise UsageError(
+            "Message passing needs torch-geometric, which is not installed here.",
+            hint="Install ringwatch with its extra `gnn` (`make install` does).",
+        ) from error
+    return torch_geometric
+
+
+def pick_device(wanted: str) -> str:
+    """`cpu` or `cuda`; `auto` is the GPU where there is one.
+
+    Raises:
+        UsageError: a GPU is asked for and there is none, or torch is not installed.
+    """
+    if wanted == "cpu":
+        return wanted
+    there = bool(load_torch().cuda.is_available())
+    if wanted == "cuda" and not there:
+        raise UsageError("There is no GPU that torch can use.", hint="Take --device cpu.")
+    return "cuda" if there else "cpu"
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Runs the block with torch's generators seeded and its algorithms deterministic, and puts both back."""
+    torch = load_torch()
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def loss_of(logit: Any, target: Any, weight: Any) -> Any:
+    """Weighted cross entropy for targets in [0, 1]."""
+    torch = load_torch()
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
+    return (each * weight).sum() / weight.sum()

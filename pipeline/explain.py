@@ -1,0 +1,169 @@
+"""What `explain` does as a whole: the newest run's log again, the model that scored it, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringwatch.errors import UsageError
+from ringwatch.gnn import counterfactual, load_model
+from ringwatch.gnn.counterfactual import Part, Ties
+from ringwatch.gnn.explain import Explanation, explain_account, sentence
+from ringwatch.graphs.resolve import resolve_entities
+from ringwatch.metrics import Stopwatch
+from ringwatch.pipeline.rehearse import Rehearsal, rehearse_run
+from ringwatch.pipeline.runs import Run, load_run
+from ringwatch.pipeline.training import prepare
+from ringwatch.workspace import Workspace
+
+TOP = 3
+"""Entities that are taken out together to see whether an explanation holds."""
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why an account or a cluster has its score.
+
+    `kind`: account or cluster. `entities`: layer, text, entity (a token), accounts, bits (what a pair loses without
+    it, on average). `breaks`: the fewest entities without which less than half of it hangs together (an account: its
+    ties alone), `left` the share that then does. `explanation` is of a model's score of an account; without a model
+    the score is that of the evidence, and `fidelity` is of the ties.
+    """
+
+    kind: str
+    name: str
+    run_id: str
+    model: str | None
+    score: float
+    sentence: str
+    entities: list[dict[str, Any]]
+    breaks: list[dict[str, Any]]
+    left: float
+    fidelity: dict[str, float]
+    explanation: Explanation | None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of `ringwatch explain --json`, without its schema."""
+        document = asdict(self)
+        found = document.pop("explanation")
+        document["reasons"] = [] if found is None else list(found["reasons"])
+        document["counterfactual"] = [] if found is None else list(found["counterfactual"])
+        document["score_fidelity"] = None if found is None else found["fidelity"]
+        return document
+
+
+def explain(workspace: Workspace, name: str, *, watch: Stopwatch | None = None) -> Why:
+    """Explains an account or a cluster of the newest run, on the log as that run saw it.
+
+    Raises:
+        UsageError: there is no run, or neither an account nor a cluster of this name in it.
+    """
+    run = load_run(workspace)
+    is_cluster = bool((run.clusters["cluster_id"] == name).any())
+    if not is_cluster and not (run.scores["account_id"] == name).any():
+        raise UsageError(
+            f"Run {run.record.run_id} has no account and no cluster {name}.",
+            hint="See `ringwatch clusters list`, or run `ringwatch detect` again.",
+        )
+    with rehearse_run(workspace, run.record, watch=watch) as rehearsal:
+        return _cluster(rehearsal, run, name) if is_cluster else _account(workspace, rehearsal, run, name)
+
+
+def _cluster(rehearsal: Rehearsal, run: Run, name: str) -> Why:
+    ids = rehearsal.gathered.accounts.ids
+    members = run.members.loc[run.members["cluster_id"] == name, "account_id"].to_numpy(dtype=object)
+    ties = counterfactual.cluster_ties(rehearsal.weigh(), np.sort(np.searchsorted(ids, members)))
+    ranked = counterfactual.worth(ties)
+    cut, left = counterfactual.breaking(ties, ranked)
+    rows = _entities(rehearsal, ties, ranked)
+    broken = [one for part in cut for one in rows if (one["layer"], one["code"]) == part]
+    score = float(run.clusters.loc[run.clusters["cluster_id"] == name, "score"].iloc[0])
+    said = f"{name} has {len(members)} accounts and a score of {score:.3f}."
+    if rows:
+        said += " It is held together by " + ", ".join(_called(one) for one in rows[:3]) + "."
+    if broken:
+        said += f" Without {_listed(broken)} it falls apart: {left:.0%} of its members would still hang together."
+    else:
+        said += f" No {counterfactual.MOST_CUTS} entities hold it together; it would not fall apart without them."
+    fidelity = counterfactual.fidelity(ties, ranked, top=TOP, seed=run.record.seed)
+    return Why(
+        "cluster", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
+        fidelity, None,
+    )  # fmt: skip
+
+
+def _account(workspace: Workspace, rehearsal: Rehearsal, run: Run, name: str) -> Why:
+    model = rehearsal.weigh()
+    row = int(np.searchsorted(rehearsal.gathered.accounts.ids, name))
+    ties = counterfactual.account_ties(model, row)
+    ranked = counterfactual.worth(ties)
+    cut, left = counterfactual.breaking(ties, ranked)
+    rows = _entities(rehearsal, ties, ranked)
+    broken = [one for part in cut for one in rows if (one["layer"], one["code"]) == part]
+    score = float(run.scores.loc[run.scores["account_id"] == name, "score"].iloc[0])
+    called = [_called(one) for one in rows[:3]]
+    found = None
+    if run.record.model and run.record.model in workspace.current().models:
+        scorer = load_model(workspace.models_dir / run.record.model)
+        if "signed" not in scorer.card.shares:
+            seen = prepare(rehearsal)
+            view = scorer.view(seen.graph, seen.labels)
+            found = explain_account(scorer, view, row, seed=run.record.seed)
+    if found is not None:
+        said = sentence(name, found, called)
+    else:
+        said = f"{name} has a score of {score:.3f}, from the evidence alone."
+        said += f" It is tied by {', '.join(called)}." if called else " Nothing ties it to another account."
+    fidelity = counterfactual.fidelity(ties, ranked, top=TOP, seed=run.record.seed)
+    return Why(
+        "account", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
+        fidelity, found,
+    )  # fmt: skip
+
+
+def _entities(rehearsal: Rehearsal, ties: Ties, ranked: list[tuple[Part, float]]) -> list[dict[str, Any]]:
+    """The entities that matter most, with what they are called."""
+    top = [(part, value) for part, value in ranked if value > 0][:SHOWN]
+    texts = {layer.name: layer for layer in ties.model.shared}
+    accounts = []
+    for (layer, entity), _ in top:
+        one = texts[layer]
+        at = one.pair[one.entity == entity]
+        accounts.append(len(np.unique(np.r_[ties.model.first[at], ties.model.second[at]])))
+    frame = pd.DataFrame(
+        {
+            "cluster_id": "", "against": False, "layer": [part[0] for part, _ in top], "bits": 0.0, "text": "",
+            "entity_layer": pd.Series([part[0] for part, _ in top], dtype=object),
+            "entity": pd.Series([part[1] for part, _ in top], dtype=np.int64), "accounts": accounts,
+        }
+    )  # fmt: skip
+    named = resolve_entities(rehearsal.con, frame, rehearsal.gathered.accounts, rehearsal.gathered.shared)
+    return [
+        {
+            "layer": part[0], "code": part[1], "text": texts[part[0]].text, "entity": token, "accounts": count,
+            "bits": round(value / max(len(ties.model), 1), 3),
+        }
+        for (part, value), token, count in zip(top, named["entity"].tolist(), accounts, strict=True)
+    ]  # fmt: skip
+
+
+def _public(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "code"} for row in rows]
+
+
+def _called(row: dict[str, Any]) -> str:
+    return f"{row['text']} of {row['accounts']} accounts ({row['bits']:+.1f} bits)"
+
+
+def _listed(rows: list[dict[str, Any]]) -> str:
+    """Like: these 2 payment instruments and this device."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        kind = str(row["layer"]).replace("_", " ")
+        counts[kind] = counts.get(kind, 0) + 1
+    return " and ".join(f"these {n} of layer {kind}" if n > 1 else f"this {kind}" for kind, n in counts.items())

@@ -1,0 +1,225 @@
+"""What `train` does as a whole: labels known at a moment become a committed model; and which model `detect` uses."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from importlib import metadata
+
+import duckdb
+import numpy as np
+from scipy.special import expit
+
+from ringwatch.clock import now
+from ringwatch.gnn import (
+    Card,
+    Evidence,
+    Graph,
+    Labels,
+    Scorer,
+    Trained,
+    build_graph,
+    feature_blocks,
+    fit_head,
+    full_view,
+    load_model,
+    pu,
+    read_labels,
+    save_model,
+    train,
+    unsupervised,
+)
+from ringwatch.gnn.drift import Profile
+from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, digest
+from ringwatch.gnn.thresholds import reliability, thresholds
+from ringwatch.gnn.training import FEWEST
+from ringwatch.graphs import Gathered, Model
+from ringwatch.graphs.accounts import FloatArray
+from ringwatch.metrics import Stopwatch
+from ringwatch.pipeline.rehearse import Rehearsal, rehearse
+from ringwatch.workspace import Current, Workspace, fsync_path
+
+INTENDED = "Ranking accounts and clusters for review. A takedown needs two people and the evidence for and against."
+LIMITS = (
+    "Metrics are estimates from the labels that there are, held out by operation; with few they are rough.",
+    "Labelled accounts stand for unlabelled ones of the same kind only as far as they were found in the same way.",
+    "Operations that share nothing observable and do no visible harm are not found.",
+)
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What `train` did. `why` says why the model was promoted or not."""
+
+    card: Card
+    promoted: bool
+    why: str
+
+    def document(self) -> dict[str, object]:
+        """The JSON document of `ringwatch train --json`, without its schema."""
+        card = asdict(self.card)
+        del card["key"]
+        return {
+            **card,
+            "promoted": self.promoted,
+            "why": self.why,
+            "metrics": self.card.metrics[self.card.winner],
+            "baseline_metrics": self.card.baselines,
+            "all_metrics": self.card.metrics,
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a model sees at a moment."""
+
+    gathered: Gathered
+    model: Model
+    evidence: Evidence
+    graph: Graph
+    labels: Labels
+
+
+def prepare(rehearsal: Rehearsal) -> Prepared:
+    """The graph and the labels of the log as it was known."""
+    gathered, model = rehearsal.gathered, rehearsal.weigh()
+    with rehearsal.watch.stage("evidence"):
+        evidence = unsupervised(gathered, model, seed=rehearsal.seed)
+    with rehearsal.watch.stage("features"):
+        graph = build_graph(rehearsal.con, gathered, model, evidence)
+        labels = read_labels(rehearsal.con, len(graph), evidence.cluster)
+    return Prepared(gathered, model, evidence, graph, labels)
+
+
+def train_model(
+    workspace: Workspace,
+    *,
+    as_of: datetime | None = None,
+    seed: int = 0,
+    models: Sequence[str] | None = None,
+    device: str = "cpu",
+    wait: float = 10.0,
+    watch: Stopwatch | None = None,
+) -> TrainReport:
+    """Trains on what was known at `as_of`, registers the model, and promotes it where it is the first or better.
+
+    Raises:
+        UsageError: too few labels, an unknown model, or torch is needed and missing.
+        BusyError: another process writes for longer than `wait` seconds.
+    """
+    watch = watch or Stopwatch()
+    with workspace.writer(wait=wait):
+        current = workspace.current()
+        key = _key(current, as_of, seed, models)
+        with rehearse(workspace, as_of=as_of, seed=seed, watch=watch) as rehearsal:
+            seen = prepare(rehearsal)
+            until = known_until(rehearsal.con)
+        with watch.stage("neighbours"):
+            blocks = feature_blocks(seen.graph)
+        found = train(seen.graph, blocks, seen.labels, names=models, seed=seed, device=device, watch=watch)
+        with watch.stage("register"):
+            old = load_model(workspace.models_dir / current.promoted) if current.promoted else None
+            promoted, why = _better(found, seen, old)
+            card = _card(found, seen, key, as_of, until, seed, watch.seconds)
+            now_scored = expit(found.log_odds(full_view(seen.graph, blocks, seen.labels)))
+            profile = Profile.made(seen.graph.names, seen.graph.features, now_scored)
+            head = fit_head(seen.evidence, _odds(found.held_out), seen.labels)
+            known = seen.graph.ids[seen.labels.label != UNKNOWN].tolist()
+            folder = workspace.staging_dir / card.model_id
+            save_model(folder, card, found.fitted, head, profile, known)
+            for path in (*folder.iterdir(), folder):
+                fsync_path(path)
+            _commit(workspace, current, card.model_id, promoted=promoted)
+    return TrainReport(card, promoted, why)
+
+
+def _commit(workspace: Workspace, current: Current, model_id: str, *, promoted: bool) -> None:
+    others = tuple(model for model in current.models if model != model_id)
+    place = workspace.models_dir / model_id
+    if place.exists():
+        # The same model of another build: what was committed under its name goes first.
+        workspace.commit(
+            current.with_(models=others, promoted=None if current.promoted == model_id else current.promoted)
+        )
+        shutil.rmtree(place)
+    (workspace.staging_dir / model_id).rename(place)
+    fsync_path(workspace.models_dir)
+    in_use = model_id if promoted or current.promoted == model_id else current.promoted
+    workspace.commit(current.with_(models=(*others, model_id), promoted=in_use))
+
+
+def _key(current: Current, as_of: datetime | None, seed: int, models: Sequence[str] | None) -> str:
+    parts = [metadata.version("ringwatch"), current.token_key, *current.batches, str(as_of), str(seed), str(models)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _odds(chance: FloatArray) -> FloatArray:
+    kept = np.clip(chance, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(kept / (1 - kept)))
+
+
+def _better(found: Trained, seen: Prepared, old: Scorer | None) -> tuple[bool, str]:
+    """Whether the new model takes the old one's place: on accounts whose label the old one did not see."""
+    if old is None:
+        return True, "it is the first"
+    label = seen.labels.label
+    fresh = (label != UNKNOWN) & ~np.isin(seen.graph.ids.astype(str), np.array(sorted(old.labelled), dtype=str))
+    units = np.unique(seen.labels.unit[fresh & (label == ABUSIVE)])
+    if (fresh & (label == ABUSIVE)).sum() < FEWEST or len(units) < 2:
+        return False, f"too few new labels to compare it with {old.card.model_id}; `models promote` decides otherwise"
+    # Neither side is told of the new labels: the old model's neighbours show those that it learnt from.
+    hidden = replace(seen.labels, label=np.where(fresh, UNKNOWN, label).astype(np.int8))
+    before = old.log_odds(old.view(seen.graph, hidden))
+    use = fresh | (label == UNKNOWN)
+    ours, theirs = (pu.average_precision(z[use], label[use], found.prior) for z in (_odds(found.held_out), before))
+    said = f"AUPRC {ours:.3f} beside {theirs:.3f} of {old.card.model_id} on labels that neither saw"
+    return bool(ours > theirs), said
+
+
+def _card(
+    found: Trained, seen: Prepared, key: str, as_of: datetime | None, until: str | None, seed: int, seconds: float
+) -> Card:
+    features = hashlib.sha256(np.ascontiguousarray(seen.graph.features).tobytes())
+    features.update(digest(seen.labels).encode())
+    rows, error = reliability(found.held_out, seen.labels.label, found.prior)
+    metrics = {name: dict(values) for name, values in found.metrics.items()}
+    metrics[found.winner]["ece"] = round(error, 6)
+    return Card(
+        model_id=f"m{key[:10]}",
+        key=key,
+        winner=found.winner,
+        shares=found.shares,
+        calibration=asdict(found.calibration),
+        metrics=metrics,
+        thresholds=[one.document() for one in thresholds(found.held_out)],
+        reliability=rows,
+        labels=seen.labels.counts,
+        prior=round(found.prior, 6),
+        accounts=len(seen.graph),
+        features=len(seen.graph.names),
+        relations=[relation.name for relation in seen.graph.relations],
+        folds=found.folds,
+        seed=seed,
+        as_of=as_of.isoformat() if as_of else None,
+        known_until=until,
+        created_at=now().isoformat(),
+        version=metadata.version("ringwatch"),
+        digest=features.hexdigest(),
+        seconds=seconds,
+        intended=INTENDED,
+        limits=list(LIMITS),
+    )
+
+
+def known_until(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The latest moment of anything in the attached views, labels included (ISO-8601); null where nothing has one."""
+    found = con.execute(
+        """SELECT max(moment) FROM (
+               SELECT max(ts) AS moment FROM events UNION ALL SELECT max(labelled_at) FROM labels
+               UNION ALL SELECT max(ts) FROM links UNION ALL SELECT max(ts) FROM relations
+               UNION ALL SELECT max(coalesce(updated_at, created_at)) FROM accounts)"""
+    ).fetchall()[0][0]
+    return found.isoformat() if found is not None else None

@@ -1,0 +1,152 @@
+"""From labels to scores through the installed command, on a small simulated world whose truth is known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from process import Ringwatch
+
+MODELS = ("--models", "logistic,trees,belief,graph-trees")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def truth(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "drop" / "truth" / "labels.parquet")
+
+
+@pytest.fixture(scope="module")
+def world(folder: Path) -> Ringwatch:
+    """A workspace with half of the operations' members as labels, in two batches, and a model of the first."""
+    command = Ringwatch(folder / "workspace")
+    size = ("--accounts", "900", "--prevalence", "0.2")
+    command.run("simulate", "medium", "--output", folder / "drop", "--seed", "302", *size)
+    labels = pd.read_parquet(folder / "drop" / "truth" / "labels.parquet")
+    rng = np.random.default_rng(0)
+    groups = sorted(labels["group_id"].dropna().unique())
+    half = labels[labels["group_id"].isin(groups[::2]) & (rng.random(len(labels)) < 0.5)]
+    benign = labels[labels["label"] == "benign"].sample(40, random_state=0)
+    (folder / "first").mkdir()
+    pd.concat([half, benign]).to_parquet(folder / "first" / "labels.parquet", index=False)
+    rest = labels[labels["group_id"].isin(groups[1::4])].assign(
+        labelled_at=lambda frame: frame["labelled_at"] + pd.Timedelta(days=30)
+    )
+    (folder / "second").mkdir()
+    rest.to_parquet(folder / "second" / "labels.parquet", index=False)
+    command.run("init")
+    command.run("ingest", folder / "drop")
+    command.run("ingest", folder / "first")
+    return command
+
+
+@pytest.fixture(scope="module")
+def trained(world: Ringwatch) -> dict[str, object]:
+    return world.json("train", "--seed", "1", *MODELS)
+
+
+def test_training_registers_and_promotes_the_first_model(world: Ringwatch, trained: dict[str, object]) -> None:
+    assert trained["promoted"] is True
+    assert {"model_id", "metrics", "baseline_metrics", "labels"} <= set(trained)
+    listed = world.json("models", "list")["models"]
+    assert [(one["model_id"], one["promoted"]) for one in listed] == [(trained["model_id"], True)]
+    card = world.json("models", "show")
+    assert card["model_id"] == trained["model_id"]
+    assert card["winner"] in card["metrics"]
+    assert set(card["shares"]) <= set(card["metrics"])
+    place = world.workspace / "models" / str(trained["model_id"])
+    assert {path.suffix for path in place.iterdir()} <= {".json", ".safetensors", ".parquet"}, "nothing that can run"
+    assert "AUPRC" in world.run("models", "show").stdout
+
+
+def test_the_same_log_and_seed_give_the_same_model(
+    world: Ringwatch, trained: dict[str, object], folder: Path
+) -> None:
+    twin = Ringwatch(folder / "twin")
+    shutil.copytree(world.workspace, twin.workspace)
+    place = twin.workspace / "models" / str(trained["model_id"])
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.name != "card.json"}
+    again = twin.json("train", "--seed", "1", *MODELS)
+    assert again["model_id"] == trained["model_id"]
+    assert again["digest"] == trained["digest"]
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.name != "card.json"} == before
+
+
+def test_detection_scores_by_the_model_unless_it_is_told_not_to(
+    world: Ringwatch, trained: dict[str, object], truth: pd.DataFrame, folder: Path
+) -> None:
+    unsupervised = world.json("detect", "--no-labels", "--seed", "1")
+    assert unsupervised["model"] is None
+    world.run("scores", "--output", folder / "plain.csv")
+    run = world.json("detect", "--seed", "1")
+    assert run["model"] == trained["model_id"]
+    assert max(run["drift"].values()) < 0.3, "nothing has moved since training"
+    world.run("scores", "--output", folder / "scores.csv")
+    plain, scores = (pd.read_csv(folder / name).set_index("account_id") for name in ("plain.csv", "scores.csv"))
+    assert not plain["calibrated"].any()
+    assert scores["calibrated"].all()
+    assert scores["score"].between(0, 1).all()
+    assert len(scores) == len(plain) == len(truth)
+    known = set(pd.read_parquet(folder / "first" / "labels.parquet")["account_id"])
+    rest = truth[~truth["account_id"].isin(known)]
+    positive = (rest["label"] == "abusive").to_numpy()
+    score = scores["score"].reindex(rest["account_id"]).to_numpy()
+    assert score[positive].mean() > 10 * score[~positive].mean()
+    named = truth[truth["account_id"].isin(known)].set_index("account_id")["label"]
+    own = scores["score"].reindex(named.index)
+    assert own[named == "abusive"].min() > own[named == "benign"].max()
+
+
+def test_a_moment_before_the_labels_knows_no_model(world: Ringwatch, trained: dict[str, object]) -> None:
+    del trained
+    early = world.json("detect", "--seed", "1", "--as-of", "2026-01-20T00:00:00Z")
+    assert early["model"] is None
+    done = world.call("train", "--as-of", "2026-01-20T00:00:00Z", "--json")
+    assert done.code == 2
+    assert "too few to learn from" in json.loads(done.stdout)["error"]
+
+
+def test_a_later_model_takes_over_only_by_labels_that_neither_saw(
+    world: Ringwatch, trained: dict[str, object], folder: Path
+) -> None:
+    later = Ringwatch(folder / "later")
+    shutil.copytree(world.workspace, later.workspace)
+    unchanged = later.json("train", "--seed", "2", *MODELS)
+    assert unchanged["promoted"] is False
+    assert "too few new labels" in unchanged["why"]
+    later.run("ingest", folder / "second")
+    second = later.json("train", "--seed", "1", *MODELS)
+    assert "neither saw" in str(second["why"])
+    listed = {one["model_id"]: one["promoted"] for one in later.json("models", "list")["models"]}
+    assert sum(listed.values()) == 1
+    assert len(listed) == 3
+    later.run("models", "promote", str(unchanged["model_id"]))
+    listed = {one["model_id"]: one["promoted"] for one in later.json("models", "list")["models"]}
+    assert listed[str(unchanged["model_id"])] is True
+    assert later.call("models", "promote", "m0").code == 2
+
+
+def test_a_network_scores_where_torch_is_not_installed(world: Ringwatch, folder: Path) -> None:
+    pytest.importorskip("torch")
+    place = Ringwatch(folder / "network")
+    shutil.copytree(world.workspace, place.workspace)
+    found = place.json("train", "--seed", "3", "--models", "trees,metapath")
+    place.run("models", "promote", str(found["model_id"]))
+    with_torch = place.json("detect", "--seed", "1")
+    hidden = folder / "hidden"
+    hidden.mkdir()
+    (hidden / "torch.py").write_text("raise ImportError('no torch here')\n")
+    path = f"{hidden}:{place.env.get('PYTHONPATH', '')}"
+    bare = Ringwatch(place.workspace, PYTHONPATH=path)
+    assert bare.json("detect", "--seed", "1")["digest"] == with_torch["digest"]
+    refused = bare.call("train", "--models", "metapath", "--json")
+    assert refused.code == 2
+    assert "needs torch" in refused.stderr or "need torch" in refused.stderr

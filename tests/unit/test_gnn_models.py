@@ -1,0 +1,152 @@
+"""Every model learns what is planted, is the same for the same seed, and scores the same after it was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.gnn.drift import MOVED, SCORE, Profile
+from ringwatch.gnn.graph import Graph
+from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, Labels
+from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS
+from ringwatch.gnn.models.torch_here import pick_device
+from ringwatch.gnn.neighbours import feature_blocks
+from ringwatch.gnn.task import full_view, make_task
+from ringwatch.gnn.training import BASELINES, MIXTURE, UNSUPERVISED, choose, train, with_own_labels
+
+Make = Callable[..., tuple[Graph, Labels]]
+
+
+def _need(name: str) -> None:
+    if MODELS[name].needs_torch:
+        pytest.importorskip("torch")
+        pytest.importorskip("torch_geometric")
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_learns_and_is_kept_without_code(name: str, make_graph: Make, tmp_path: Path) -> None:
+    _need(name)
+    graph, labels = make_graph()
+    blocks = feature_blocks(graph)
+    task = make_task(graph, blocks, labels, seed=0)
+    fitted = MODELS[name].fit(task)
+    view = full_view(graph, blocks, labels)
+    score = fitted.score(view)
+    rest = labels.label == UNKNOWN
+    member = make_graph.member  # type: ignore[attr-defined]
+    chance = member[rest].mean()
+    quality = average_precision_score(member[rest], score[rest])
+    alone = average_precision_score(member[rest], graph.base[rest])
+    assert quality > 3 * chance
+    if name in GRAPH:
+        assert quality > alone - 0.01, "a model on top of the base is not worse than the base"
+    fitted.save(tmp_path / name)
+    again = MODELS[name].load(tmp_path / name)
+    np.testing.assert_allclose(again.score(view), score, rtol=1e-5, atol=1e-5)
+    kinds = {path.suffix for path in tmp_path.iterdir()}
+    assert kinds <= {".json", ".safetensors"}
+    twin = MODELS[name].fit(make_task(graph, blocks, labels, seed=0))
+    np.testing.assert_array_equal(twin.score(view), score)
+
+
+@pytest.mark.parametrize("name", ["graph-trees", "metapath", "signed"])
+def test_neighbours_teach_what_the_account_itself_does_not_show(name: str, make_graph: Make) -> None:
+    _need(name)
+    graph, labels = make_graph(3)
+    blocks = feature_blocks(graph)
+    view = full_view(graph, blocks, labels)
+    score = MODELS[name].fit(make_task(graph, blocks, labels, seed=0)).score(view)
+    rest = labels.label == UNKNOWN
+    member = make_graph.member  # type: ignore[attr-defined]
+    alone = average_precision_score(member[rest], graph.base[rest])
+    assert average_precision_score(member[rest], score[rest]) > alone + 0.02
+
+
+def test_a_damaged_model_is_refused_in_one_sentence(make_graph: Make, tmp_path: Path) -> None:
+    graph, labels = make_graph()
+    fitted = MODELS["graph-trees"].fit(make_task(graph, feature_blocks(graph), labels, seed=0))
+    fitted.save(tmp_path / "graph-trees")
+    (tmp_path / "graph-trees.trees.json").write_text("{}")
+    with pytest.raises(RingwatchError, match="cannot be read"):
+        MODELS["graph-trees"].load(tmp_path / "graph-trees")
+    (tmp_path / "logistic.json").write_text("{}")
+    (tmp_path / "logistic.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(RingwatchError, match="cannot be read"):
+        MODELS["logistic"].load(tmp_path / "logistic")
+
+
+def test_training_holds_out_operations_and_takes_no_worse_than_what_was_there(make_graph: Make) -> None:
+    graph, labels = make_graph(5)
+    names = ["logistic", "trees", "belief", "graph-trees"]
+    blocks = feature_blocks(graph)
+    found = train(graph, blocks, labels, names=names, seed=0)
+    assert set(found.metrics) == {UNSUPERVISED, MIXTURE, *names}
+    assert sum(found.shares.values()) == pytest.approx(1.0)
+    z = found.log_odds(full_view(graph, blocks, labels))
+    member, unseen = make_graph.member, make_graph.unseen  # type: ignore[attr-defined]
+    rest = labels.label == UNKNOWN
+    assert average_precision_score(member[rest], z[rest]) > average_precision_score(member[rest], graph.base[rest])
+    never = rest & (unseen | ~member)
+    assert average_precision_score(member[never], z[never]) > average_precision_score(
+        member[never], graph.base[never]
+    )
+    assert found.prior == pytest.approx(member[rest].mean(), rel=0.5)
+    same = train(graph, blocks, labels, names=names, seed=0)
+    np.testing.assert_array_equal(same.log_odds(full_view(graph, blocks, labels)), z)
+
+
+def test_a_random_candidate_never_wins_and_a_clear_one_does(make_graph: Make) -> None:
+    graph, labels = make_graph()
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=len(graph))
+    held = {UNSUPERVISED: graph.base, "logistic": noise, MIXTURE: graph.base + 0.01 * noise}
+    assert choose(held, labels, 0.05) == MIXTURE
+    perfect = make_graph.member + 0.01 * noise  # type: ignore[attr-defined]
+    assert choose({**held, "trees": perfect}, labels, 0.05) == "trees"
+
+
+def test_too_few_labels_are_no_ground_to_learn_from(make_graph: Make) -> None:
+    graph, labels = make_graph()
+    one = replace(labels, label=np.where(labels.unit == labels.unit[labels.label == ABUSIVE][0], labels.label, -1))
+    with pytest.raises(UsageError, match="too few"):
+        train(graph, feature_blocks(graph), one, names=["logistic"], seed=0)
+    with pytest.raises(UsageError, match="no model"):
+        train(graph, feature_blocks(graph), labels, names=["oracle"], seed=0)
+
+
+def test_names_fit_together() -> None:
+    assert set(GRAPHLESS) | set(GRAPH) == set(MODELS)
+    assert set(BASELINES) - {UNSUPERVISED} <= set(MODELS)
+    assert pick_device("cpu") == "cpu"
+
+
+def test_an_own_label_settles_its_account(make_graph: Make) -> None:
+    _, labels = make_graph()
+    z = with_own_labels(np.zeros(len(labels)), labels)
+    assert (z[labels.label == ABUSIVE] > 4).all()
+    assert (z[labels.label == 0] < -4).all()
+    assert not z[labels.label == UNKNOWN].any()
+    assert not with_own_labels(np.zeros(len(labels)), None).any()
+
+
+def test_drift_is_none_on_the_same_and_seen_on_what_moved(make_graph: Make) -> None:
+    graph, _ = make_graph()
+    score = graph.base
+    profile = Profile.of(Profile.made(graph.names, graph.features, score).table())
+    assert profile.index(graph.names, graph.features, score)["psi"].max() < 1e-9
+    assert not profile.unlike(graph.names, graph.features).any()
+    moved = graph.features.copy()
+    moved[:, 2] += 3
+    found = profile.index(graph.names, moved, score).set_index("name")["psi"]
+    assert found.index[0] == graph.names[2]
+    assert found.iloc[0] > MOVED
+    assert found[SCORE] < 1e-9
+    moved = graph.features.copy()
+    moved[:5] = 1e6
+    assert np.flatnonzero(profile.unlike(graph.names, moved)).tolist() == [0, 1, 2, 3, 4]
