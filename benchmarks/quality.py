@@ -175,7 +175,7 @@ def hop(out: Path, data: Path) -> list[Figure]:
     folder = out / "hop"
     shutil.rmtree(folder, ignore_errors=True)
     labels = pd.read_parquet(data / "labels.parquet")
-    fold = _fold(labels)
+    fold = hop_fold(labels)
     command = _hop_workspace(folder / "workspace", data)
     run = command.json("detect", "--no-labels", "--seed", "1")
     name = labels["group_id"].fillna("")
@@ -232,7 +232,7 @@ def _hop_workspace(place: Path, data: Path, *more: Path) -> Ringwatch:
     return command
 
 
-def _fold(labels: pd.DataFrame) -> npt.NDArray[np.int64]:
+def hop_fold(labels: pd.DataFrame) -> npt.NDArray[np.int64]:
     """0 or 1 for each row: a group as a whole, an account without one by itself."""
     units = labels["group_id"].fillna(labels["account_id"])
     return np.array([hashlib.sha256(f"fold {unit}".encode()).digest()[0] & 1 for unit in units], dtype=np.int64)

@@ -1,6 +1,6 @@
 """`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
 
-usage: run.py [floor] [hop] [easy] [medium] [hard] [rare] [paraphrase] [neo4j] [crash] [crash-neo4j]
+usage: run.py [floor] [hop] [easy] [medium] [hard] [gnn] [rare] [paraphrase] [neo4j] [crash] [crash-neo4j]
               [--seeds N] [--kills N]
 Exit status 1 when a figure misses what it is held to.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import crash
 import floor
+import learning
 import paraphrase
 import quality
 import rates
@@ -45,6 +46,10 @@ def _need(path: Path) -> Path:
     return path
 
 
+def _optional(path: Path) -> Path | None:
+    return path if path.exists() else None
+
+
 def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]:
     return {
         "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
@@ -52,6 +57,7 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "easy": lambda: quality.worlds(OUT, "easy", seeds=seeds),
         "medium": lambda: quality.worlds(OUT, "medium", seeds=seeds),
         "hard": lambda: quality.worlds(OUT, "hard", seeds=seeds),
+        "gnn": lambda: learning.gnn(OUT, _optional(SHARED / "data" / "hop"), seeds=min(seeds, 2)),
         "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
         "paraphrase": paraphrase.run,
         "neo4j": lambda: _with_server(_neo4j),
@@ -98,7 +104,9 @@ def _write(sections: dict[str, str], order: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs benchmarks and writes docs/results.md.")
     parser.add_argument(
-        "names", nargs="*", help="floor, hop, easy, medium, hard, rare, paraphrase, neo4j, crash, crash-neo4j; all"
+        "names",
+        nargs="*",
+        help="floor, hop, easy, medium, hard, gnn, rare, paraphrase, neo4j, crash, crash-neo4j; all",
     )
     parser.add_argument("--seeds", type=int, default=5, help="worlds of each preset")
     parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")
