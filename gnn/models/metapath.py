@@ -86,7 +86,7 @@ class Metapath:
         scales: Arrays = {}
         for number, block in enumerate([*fixed, task.rounds[0].labels]):
             scales[f"mean{number}"], scales[f"spread{number}"] = standardise(block.values)
-        with seeded(task.seed):
+        with seeded(task.seed, len(task.graph)):
             net = _network([len(part) for part in names]).to(device)
             optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
             rows = [one.rows for one in task.rounds]

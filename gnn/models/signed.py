@@ -163,7 +163,7 @@ class Signed:
         target = torch.from_numpy(task.target.astype(np.float32)).to(device)
         weight = torch.from_numpy(task.weight.astype(np.float32)).to(device)
         rows = [torch.from_numpy(one.rows).to(device) for one in task.rounds]
-        with seeded(task.seed):
+        with seeded(task.seed, len(task.graph)):
             net = _network(len(names), {number: part.shape[1] for number, (_, part) in entities.items()}, wiring)
             net = net.to(device)
             optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)

@@ -8,6 +8,8 @@ from typing import Any
 
 from ringwatch.errors import UsageError
 
+FEW_ROWS = 30_000
+
 
 def load_torch() -> Any:
     """The module `torch`.
@@ -57,10 +59,13 @@ def pick_device(wanted: str) -> str:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Runs the block with torch's generators seeded and its algorithms deterministic, and puts both back."""
+def seeded(seed: int, rows: int) -> Iterator[None]:
+    """Runs the block with torch's generators seeded and its algorithms deterministic, and puts both back; on one
+    thread where there are so few rows that several would mostly wait for each other."""
     torch = load_torch()
-    before = torch.are_deterministic_algorithms_enabled()
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    if rows < FEW_ROWS:
+        torch.set_num_threads(1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -68,6 +73,7 @@ def seeded(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            torch.set_num_threads(threads)
 
 
 def loss_of(logit: Any, target: Any, weight: Any) -> Any:

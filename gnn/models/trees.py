@@ -6,6 +6,7 @@ anomaly detection", NeurIPS 2023), with relations kept apart, and on top of what
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ringwatch.errors import RingwatchError
 from ringwatch.gnn.graph import FloatArray, IntArray
 from ringwatch.gnn.labels import UNKNOWN
 from ringwatch.gnn.models.base import load_arrays, save_arrays
+from ringwatch.gnn.models.torch_here import FEW_ROWS
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.task import Task, View, columns
 
@@ -73,6 +75,8 @@ class _Trees:
     def fit(self, task: Task, *, device: str = "cpu") -> FittedTrees:
         import xgboost
 
+        del device  # xgboost-cpu has no other
+
         on_base = task.evident and not self.graphless
         positives = float((task.target * task.weight).sum() / task.weight.sum())
         start = float(np.log(positives / (1 - positives))) if 0 < positives < 1 else 0.0
@@ -83,13 +87,20 @@ class _Trees:
         x = np.concatenate([columns(part, names, one.rows) for part, one in zip(blocks, task.rounds, strict=True)])
         rows = np.concatenate([one.rows for one in task.rounds])
         margin = task.graph.base[rows] if on_base else np.full(len(rows), start)
+        # Few rows: several threads would mostly wait for each other.
+        threads = 1 if len(task.graph) < FEW_ROWS else os.cpu_count()
         data = xgboost.QuantileDMatrix(
-            x, task.target[rows], weight=task.weight[rows] / len(task.rounds), base_margin=margin, max_bin=BINS
+            x,
+            task.target[rows],
+            weight=task.weight[rows] / len(task.rounds),
+            base_margin=margin,
+            max_bin=BINS,
+            nthread=threads,
         )
         # More labels carry more and deeper trees.
         labelled = int((task.labels.label != UNKNOWN).sum())
         trees, depth = next((trees, depth) for least, trees, depth in SIZES if labelled >= least)
-        parameters = {**PARAMETERS, "max_depth": depth, "seed": task.seed, "device": device}
+        parameters = {**PARAMETERS, "max_depth": depth, "seed": task.seed, "nthread": threads}
         return FittedTrees(xgboost.train(parameters, data, trees), names, on_base, start)
 
     def load(self, place: Path) -> FittedTrees:
