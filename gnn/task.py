@@ -18,7 +18,7 @@ ROUNDS, MANY_ROUNDS = 4, 2
 
 MANY = 1000
 
-MOST_UNLABELLED = 150_000
+MOST_UNLABELLED = 60_000
 """Unlabelled accounts beyond so many are sampled; those that are left count for more."""
 
 

@@ -150,3 +150,21 @@ def test_drift_is_none_on_the_same_and_seen_on_what_moved(make_graph: Make) -> N
     moved = graph.features.copy()
     moved[:5] = 1e6
     assert np.flatnonzero(profile.unlike(graph.names, moved)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_wrong_and_late_labels_are_survived(make_graph: Make) -> None:
+    graph, labels = make_graph(7)
+    rng = np.random.default_rng(1)
+    member = make_graph.member  # type: ignore[attr-defined]
+    known = np.flatnonzero(labels.label != UNKNOWN)
+    wrong = labels.label.copy()
+    turned = rng.choice(known, max(round(0.05 * len(known)), 1), replace=False)
+    wrong[turned] = 1 - wrong[turned]
+    # The newest third of the units is not labelled yet.
+    late = np.isin(labels.unit, rng.permutation(np.unique(labels.unit[known]))[: len(known) // 12])
+    noisy = replace(labels, label=np.where(late, UNKNOWN, wrong).astype(np.int8))
+    blocks = feature_blocks(graph)
+    found = train(graph, blocks, noisy, names=["trees", "belief", "graph-trees"], seed=0)
+    z = found.log_odds(full_view(graph, blocks, noisy))
+    rest = labels.label == UNKNOWN
+    assert average_precision_score(member[rest], z[rest]) > average_precision_score(member[rest], graph.base[rest])
