@@ -1,4 +1,4 @@
-"""Erasure as a whole: log, vaults, runs and graph without an account, or without what is too old."""
+"""Erasure as a whole: log, vaults, runs, models and graph without an account, or without what is too old."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ def forget(
         fsync_path(workspace.log_dir)
         for run in current.runs:
             _without(workspace.runs_dir / run, set(done.accounts))
+        for model in current.models:
+            _without(workspace.models_dir / model, set(done.accounts))
         rebuild_as(workspace, current.with_(batches=batches))
         audit.record(
             workspace.audit_path, "forgotten", **said, rows=done.rows, originals=done.originals,
@@ -69,7 +71,7 @@ def forgotten_as(workspace: Workspace, account: str) -> str:
 
 
 def _without(run: Path, gone: set[str]) -> None:
-    """Takes rows of accounts out of what a run keeps; once more does no harm."""
+    """Takes rows of accounts out of what a run or a model keeps; once more does no harm."""
     for path in sorted([*run.glob("*.parquet"), *(run / GRAPH_FOLDER).glob("*.parquet")]):
         frame = pd.read_parquet(path)
         kept = frame

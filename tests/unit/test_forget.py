@@ -95,7 +95,11 @@ def _graph(workspace: Workspace) -> str:
 
 
 def test_an_account_is_erased_everywhere_and_nobody_else(workspace: Workspace, tmp_path: Path) -> None:
-    assert _named(workspace, "loner3")
+    (workspace.models_dir / "m1").mkdir(parents=True)
+    labelled = pd.DataFrame({"account_id": ["loner3", "loner4"]})
+    labelled.to_parquet(workspace.models_dir / "m1" / "labelled.parquet", index=False)
+    workspace.commit(workspace.current().with_(models=("m1",)))
+    assert any(name.startswith("models/") for name in _named(workspace, "loner3"))
     before = _originals(workspace)
     own = {"198.51.100.7", "198.51.100.9", "a secret that nobody else ever wrote down anywhere at all"}
     assert own - {"198.51.100.9"} <= before
