@@ -134,7 +134,9 @@ def _uses(parts: Sequence[Cluster], taken: set[str]) -> pd.DataFrame:
     uses = pd.concat([part.entities for part in parts], ignore_index=True)
     uses = uses[["account_id", "type", "token", "count", "first_seen", "last_seen"]]
     uses = uses.rename(columns={"account_id": "src", "token": "dst", "type": "kind"})
-    uses["dst"] = uses["dst"].mask(uses["dst"].isin(taken), uses["kind"] + ":" + uses["dst"])
+    # So do entities of two kinds that have one name.
+    several = uses.groupby("dst")["kind"].transform("nunique") > 1
+    uses["dst"] = uses["dst"].mask(uses["dst"].isin(taken) | several, uses["kind"] + ":" + uses["dst"])
     uses["type"] = uses["kind"].map(_EDGE_TYPES).fillna("LINKED_TO")
     return uses
 

@@ -173,6 +173,14 @@ def test_an_account_named_as_an_entity_stays_apart_from_it() -> None:
     assert paid["dst"].tolist() == ["payment:payment_00"] * 2
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_entities_of_two_kinds_with_one_name_are_two_nodes(tmp_path: Path, fmt: str) -> None:
+    cluster = make_cluster()
+    cluster = replace(cluster, entities=cluster.entities.assign(token="same"))
+    assert make_packet([cluster]).nodes["id"].tolist() == ["a", "b", "c", "payment:same", "wallet:same"]
+    assert write_clusters([cluster], fmt, tmp_path / "out").files
+
+
 def test_edges_have_the_types_of_the_graph() -> None:
     packet = make_packet([make_cluster()])
     assert sorted(set(packet.edges["type"])) == ["COORDINATED_WITH", "LINKED_TO", "PAID_WITH"]
