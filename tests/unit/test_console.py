@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -147,7 +148,12 @@ def test_cells() -> None:
 
 def test_rows_as_csv() -> None:
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    rows = [["=1+1", ["a", "b"], moment], ["-x", [], None], ["a,b", None, True], [-1.5, ["@x"], "\tx"]]
+    rows: list[list[Any]] = [
+        ["=1+1", ["a", "b"], moment],
+        ["-x", [], None],
+        ["a,b", None, True],
+        [-1.5, ["@x"], "\tx"],
+    ]
     assert answers.as_csv(Answer(["a", "b", "c"], rows)) == (
         "a,b,c\n'=1+1,a|b,2026-03-01T12:00:00+00:00\n'-x,,\n\"a,b\",,true\n-1.5,'@x,'\tx\n"
     )
