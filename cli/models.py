@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringwatch.cli.review import catch_up
 from ringwatch.cli.session import Session, Wait, command, number
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _train(
 
     moment = parse_time(as_of) if as_of else None
     workspace = session.workspace()
+    catch_up(workspace, wait)
     report = train_model(
         workspace, as_of=moment, seed=seed, models=names_of(models), device=pick_device(device), wait=wait,
         watch=session.watch(),
