@@ -47,7 +47,8 @@ def resolve_entities(
 def cluster_entities(
     con: duckdb.DuckDBPyConnection, members: pd.DataFrame, accounts: AccountTable, incidences: list[Incidence]
 ) -> pd.DataFrame:
-    """What members of each cluster share: cluster_id, account_id, type, token, count, first_seen, last_seen.
+    """What members of each cluster share: cluster_id, account_id, type, token, count, first_seen, last_seen; things
+    only, so that who keeps or passes these on names no account but the members.
 
     At most `EXEMPLARS` entities a cluster, those that most members have; each has at least two of them.
     """
@@ -59,7 +60,7 @@ def cluster_entities(
     )
     parts = []
     for place, incidence in enumerate(incidences):
-        if incidence.spec.refines:
+        if incidence.spec.refines or incidence.spec.name in PARTNER_LAYERS:
             continue
         inside = np.flatnonzero(number[incidence.account] >= 0)
         parts.append(

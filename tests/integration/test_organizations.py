@@ -75,7 +75,7 @@ def customers(tmp_path_factory: pytest.TempPathFactory) -> Ringwatch:
     front = made.customer("front", 6, domain="holding.example", harm=False, number=2)
     made.customer("honest", 7, domain="honest.example", harm=False, number=3)
     made.acts(front[0], card="tok_mark_evil", ip="198.18.2.0", device="dev-mark-front0")
-    made.account("idle", 5, org_id="org-evil", email="idle@holding.example")
+    made.account("idle", 28, org_id="org-evil", email="idle@holding.example")
     command = Ringwatch(folder / "workspace")
     command.run("init")
     command.run("ingest", write_drop(folder / "drop", made.tables))
