@@ -21,7 +21,7 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "cluster.svg"
 
 def draw(ansi: str, title: str) -> str:
     """A terminal's text as an SVG that fetches nothing from elsewhere."""
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=WIDTH + 10, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(ansi))
     svg = console.export_svg(title=title, unique_id="cluster")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
