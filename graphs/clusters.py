@@ -134,7 +134,7 @@ def form_clusters(model: Model, bits: FloatArray, tied: IntArray, community: Int
     """The communities of `MIN_SIZE` accounts or more whose members belong there; `bits` are those of all pairs as far
     as they tie, `tied` the pairs that communities were made of, `community` the community of each account."""
     cluster, count = _numbered(community, np.bincount(community[community >= 0], minlength=1) >= MIN_SIZE)
-    membership = _membership(model, bits, _within(model, tied, cluster), len(cluster))
+    membership = noisy_or(model, bits, _within(model, tied, cluster), len(cluster))
     cluster, count = _numbered(cluster, _mean(membership, cluster, count) >= BELONG)
     membership[cluster < 0] = 0.0
     size = np.bincount(cluster[cluster >= 0], minlength=count)
@@ -282,11 +282,10 @@ def _mean(value: FloatArray, group: IntArray, count: int) -> FloatArray:
     return np.asarray(total / np.maximum(np.bincount(group[inside], minlength=count), 1))
 
 
-def _membership(model: Model, bits: FloatArray, inside: IntArray, n: int) -> FloatArray:
-    """The chance that at least one of an account's edges inside its cluster is real (noisy or); float64[n]."""
-    odds = np.exp2(np.clip(bits[inside], -60, 30))
-    miss = -np.log1p(odds)
-    total = np.bincount(model.first[inside], miss, minlength=n) + np.bincount(model.second[inside], miss, minlength=n)
+def noisy_or(model: Model, bits: FloatArray, pairs: IntArray | slice, n: int) -> FloatArray:
+    """The chance that at least one of an account's pairs, of some, is real; float64[n]."""
+    miss = -np.log1p(np.exp2(np.clip(bits[pairs], -60, 30)))
+    total = np.bincount(model.first[pairs], miss, minlength=n) + np.bincount(model.second[pairs], miss, minlength=n)
     return np.asarray(-np.expm1(total))
 
 

@@ -212,9 +212,11 @@ def detect(
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
     with watch.stage("scores"):
-        score = account_scores(score, accounts, gathered.shared, gathered.relations, model, bits, formed, verdicts)
-        if judgement is not None:
-            score = judgement.score
+        score = (
+            account_scores(score, accounts, gathered.shared, gathered.relations, model, bits, formed, verdicts)
+            if judgement is None
+            else judgement.score
+        )
         scores = _score_table(accounts, score, found, calibrated=judgement is not None)
         members = found.members.assign(
             account_score=scores["score"].to_numpy()[np.searchsorted(accounts.ids, found.members["account_id"])]

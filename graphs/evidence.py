@@ -12,7 +12,7 @@ operators hide a channel, and who hides one hides others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -149,22 +149,17 @@ class Model:
                 best[layer.pair] = np.maximum(best[layer.pair], layer.bits)
         return best
 
+    def best_bits(self) -> dict[str, FloatArray]:
+        """`group_bits` of every group of layers."""
+        return {group: self.group_bits(group) for group in self.groups}
+
     def presence_bits(self, group: str) -> FloatArray:
         """What it says of all pairs how many of their ends have anything in a group."""
         return np.asarray(np.minimum(self.presence[group].bits, HABIT))
 
-    def contrast_bits(self, contrast: Contrast, best: FloatArray | None = None) -> FloatArray:
-        """Bits of a contrast on all pairs beyond those of the layers of its group (`best`, where they are known
-        already): the strongest of a group counts."""
-        if contrast.group not in self.groups:
-            return contrast.bits
-        best = self.group_bits(contrast.group) if best is None else best
-        return np.asarray(np.where(best < 0, contrast.bits, np.maximum(contrast.bits - best, 0.0)))
-
-    def own_bits(self, group: str) -> FloatArray:
-        """All that a group adds to the bits of all pairs, but for what is absent."""
-        best = self.group_bits(group)
-        parts = [self.contrast_bits(contrast, best) for contrast in self.contrasts if contrast.group == group]
+    def own_bits(self, group: str, best: FloatArray) -> FloatArray:
+        """All that a group, whose `group_bits` are `best`, adds to the bits of all pairs, but for what is absent."""
+        parts = [_beyond(contrast.bits, best) for contrast in self.contrasts if contrast.group == group]
         return np.asarray(sum(parts, np.maximum(best, 0.0)))
 
     def unshared_bits(self) -> FloatArray:
@@ -182,15 +177,15 @@ class Model:
                 np.maximum(alike, habit, out=alike)
         return bounded(absent + alike)
 
-    def bits(self, unshared: FloatArray | None = None) -> FloatArray:
-        """Prior and evidence of each pair, log2 odds; float64[pairs]. `unshared`: `unshared_bits`, if known."""
+    def bits(self, unshared: FloatArray | None = None, best: Mapping[str, FloatArray] | None = None) -> FloatArray:
+        """Prior and evidence of each pair, log2 odds; float64[pairs]. `unshared` and `best` are `unshared_bits` and
+        `best_bits`, where they are known."""
         total = np.full(len(self), self.prior) + (self.unshared_bits() if unshared is None else unshared)
-        best_of = {}
-        for group in self.groups:
-            best_of[group] = self.group_bits(group)
-            total += np.maximum(best_of[group], 0.0)
+        best = self.best_bits() if best is None else best
+        for strongest in best.values():
+            total += np.maximum(strongest, 0.0)
         for contrast in self.contrasts:
-            total += self.contrast_bits(contrast, best_of.get(contrast.group))
+            total += _beyond(contrast.bits, best.get(contrast.group))
         return total
 
     def explain(self, pairs: IntArray) -> Iterable[Reason]:
@@ -199,9 +194,10 @@ class Model:
         where[pairs] = np.arange(len(pairs))
         missing: dict[str, IntArray] = {}
         presence: dict[str, FloatArray] = {}
-        against, alike = np.zeros(len(pairs)), np.zeros(len(pairs))
+        strongest: dict[str, FloatArray] = {}
+        against, alike, nothing = np.zeros(len(pairs)), np.zeros(len(pairs)), np.full(len(pairs), -1.0)
         for group in self.groups:
-            best = np.full(len(pairs), -1.0)
+            best = strongest[group] = nothing.copy()
             parts = []
             for layer in self.shared:
                 if layer.group == group:
@@ -233,8 +229,14 @@ class Model:
             yield Reason(habit.name, habit.text, "contrast", at, bits[at] * scale[at], np.full(len(at), -1))
         for contrast in self.contrasts:
             known = np.flatnonzero(contrast.band[pairs] >= 0)
-            bits = self.contrast_bits(contrast)[pairs[known]]
+            bits = _beyond(contrast.bits[pairs[known]], strongest.get(contrast.group, nothing)[known])
             yield Reason(contrast.name, contrast.text, "contrast", known, bits, np.full(len(known), -1))
+
+
+def _beyond(bits: FloatArray, best: FloatArray | None) -> FloatArray:
+    """Bits of a contrast beyond those of the layers of its group (negative where nothing is shared, None where the
+    group has no layer): the strongest of a group counts."""
+    return bits if best is None else np.asarray(np.where(best < 0, bits, np.maximum(bits - best, 0.0)))
 
 
 def bounded(absent: FloatArray) -> FloatArray:

@@ -69,7 +69,8 @@ def _em(sample: Model, share: float) -> Model:
     groups_hit = sum(hit_by.values(), np.zeros(len(sample), dtype=np.int8))
     # Pairs that are candidates for being alike say nothing of how alike mates are.
     shares = groups_hit > 0
-    strongest = [layer.pair[layer.bits >= sample.group_bits(layer.group)[layer.pair]] for layer in sample.shared]
+    best = sample.best_bits()
+    strongest = [layer.pair[layer.bits >= best[layer.group][layer.pair]] for layer in sample.shared]
     few, of_pair = _patterns(sample, hit_by)
     for _ in range(EM_STEPS):
         few = _with_rates(few, sample)
@@ -182,7 +183,8 @@ def _judge_entities(model: Model) -> Model:
     known = {layer.name: _users(model, layer) for layer in model.shared if len(layer.pair)}
     unshared = model.unshared_bits()
     for _ in range(ENTITY_STEPS):
-        total = model.bits(unshared)
+        best = model.best_bits()
+        total = model.bits(unshared, best)
         own: dict[str, FloatArray] = {}
         shared = []
         for layer in model.shared:
@@ -191,7 +193,7 @@ def _judge_entities(model: Model) -> Model:
                 continue
             users = known[layer.name]
             if layer.group not in own:
-                own[layer.group] = model.own_bits(layer.group)
+                own[layer.group] = model.own_bits(layer.group, best[layer.group])
             posterior = probability(total[layer.pair] - own[layer.group][layer.pair] + layer.bits)
             gain = _gain(users, posterior, layer.grade is not None or layer.name in OWN_THINGS)
             shared.append(replace(layer, gain=gain))

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, learn_rates, unauthorised, without_purpose
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
-from ringwatch.graphs.clusters import Formed, mean_hosted
+from ringwatch.graphs.clusters import Formed, mean_hosted, noisy_or
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, spread
 from ringwatch.graphs.layers import Incidence, Relation
@@ -41,7 +41,7 @@ def untouched_scores(
         worth = worth * abuse
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
-    mate = _mate(model, bits, len(accounts))
+    mate = noisy_or(model, bits, slice(None), len(accounts))
     if harm is None:
         return np.asarray(np.where(inside, part, mate * ALONE))
     own = harm.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
@@ -99,11 +99,3 @@ def _draws(*groups: IntArray) -> IntArray:
     graph = sp.coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(nodes, nodes))
     joined = sp.csgraph.connected_components(graph, directed=False)[1][:n]
     return np.asarray(np.unique(joined, return_inverse=True)[1], dtype=np.int64)
-
-
-def _mate(model: Model, bits: FloatArray, n: int) -> FloatArray:
-    """The chance that at least one of an account's candidate pairs is real; float64[n]."""
-    miss = -np.log1p(np.exp2(np.clip(bits, -60, 30)))
-    return np.asarray(
-        -np.expm1(np.bincount(model.first, miss, minlength=n) + np.bincount(model.second, miss, minlength=n))
-    )
