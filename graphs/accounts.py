@@ -24,6 +24,10 @@ OWN_PURPOSE, NO_PURPOSE = 1.0, 30.0
 NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
 
+HARMLESS = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
+HARMFUL = f"coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({HARMLESS}))"
+"""SQL: whether a classifier found harm in an event."""
+
 
 FEATURES = 4
 """At most this many `x_` features are compared."""
@@ -113,15 +117,13 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         SELECT account_id, (row_number() OVER (ORDER BY account_id) - 1)::INTEGER AS i FROM ({ALL_ACCOUNTS})
         """
     )
-    names = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
     hosts = ", ".join(f"'{name}'" for name in HOSTS)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE ev AS
         SELECT i, kind, epoch_us(ts) AS ts, session, ip, device, payment, user_agent, prompt, tool, tool_shape,
-               tool_values, refused, CASE WHEN lower(harm) NOT IN ({names}) THEN lower(harm) END AS harm,
-               coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({names}))
-                   OR coalesce(refused, false) AS harmful,
+               tool_values, refused, CASE WHEN lower(harm) NOT IN ({HARMLESS}) THEN lower(harm) END AS harm,
+               {HARMFUL} OR coalesce(refused, false) AS harmful,
                harm IS NOT NULL OR harm_score IS NOT NULL OR refused IS NOT NULL AS judged_by
         FROM events JOIN ix USING (account_id)
         """

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
-from ringwatch.graphs.accounts import HARM_THRESHOLD, NO_HARM_NAMES
+from ringwatch.graphs.accounts import HARMFUL
 from ringwatch.graphs.schema import ENTITY_NODES, RELATION_EDGES
 from ringwatch.graphs.store.base import Changes
 
@@ -92,16 +92,13 @@ def _taken_back(con: duckdb.DuckDBPyConnection, fresh: str, column: str) -> bool
     )
 
 
-_HARMLESS = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
 _ACCOUNTS = f"""
     SELECT account_id AS id, a.created_at, a.status, a.country, a.plan, l.label, coalesce(e.events, 0) AS events,
            e.harm_rate, e.refused_rate
     FROM touched LEFT JOIN accounts a USING (account_id)
     LEFT JOIN (
         SELECT account_id, count(*) AS events,
-               (count(*) FILTER (coalesce(harm_score >= {HARM_THRESHOLD},
-                                          harm IS NOT NULL AND lower(harm) NOT IN ({_HARMLESS}))) / count(*))::DOUBLE
-                   AS harm_rate,
+               (count(*) FILTER ({HARMFUL}) / count(*))::DOUBLE AS harm_rate,
                (count(*) FILTER (refused) / count(*))::DOUBLE AS refused_rate
         FROM events SEMI JOIN touched USING (account_id) GROUP BY account_id) e USING (account_id)
     LEFT JOIN (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ringwatch.errors import UsageError
-from ringwatch.graphs.accounts import HARM_THRESHOLD, NO_HARM_NAMES
+from ringwatch.graphs.accounts import HARMFUL
 from ringwatch.graphs.store import GraphStore
 from ringwatch.ingest import EventLog
 from ringwatch.pipeline.runs import find_run, read_record
@@ -120,11 +120,7 @@ def _shared(own: pd.DataFrame, near: pd.DataFrame, accounts: int) -> pd.DataFram
 
 
 def _history(workspace: Workspace, account: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str | None]:
-    names = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
-    harmful = (
-        f"coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({names}))"
-        " OR coalesce(refused, false)"
-    )
+    harmful = f"{HARMFUL} OR coalesce(refused, false)"
     with log_connection(workspace) as con:
         EventLog(workspace, workspace.current()).attach(con)
         con.execute(

@@ -90,12 +90,16 @@ def rehearse(
         yield Rehearsal(workspace, con, as_of, seed, labels, watch or Stopwatch())
 
 
+def seen_batches(workspace: Workspace, record: RunRecord) -> list[str]:
+    """The batches that a run saw, as they are called now: a rotation of keys renames them behind their number."""
+    seen = {batch.partition("-")[0] for batch in record.batches}
+    return [batch for batch in workspace.current().batches if batch.partition("-")[0] in seen]
+
+
 @contextmanager
 def rehearse_run(workspace: Workspace, record: RunRecord, *, watch: Stopwatch | None = None) -> Iterator[Rehearsal]:
     """Opens the log as a run saw it, to be detected on by the same seed and with the same use of labels."""
-    # A rotation of keys renames batches behind their number.
-    seen = {batch.partition("-")[0] for batch in record.batches}
-    batches = [batch for batch in workspace.current().batches if batch.partition("-")[0] in seen]
+    batches = seen_batches(workspace, record)
     as_of = parse_time(record.as_of) if record.as_of else None
     with rehearse(
         workspace, as_of=as_of, seed=record.seed, labels=record.labels, batches=batches, watch=watch
