@@ -16,7 +16,7 @@ from ringwatch.cli.session import Session
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from ringwatch.queries import Anonymity, Answer, Worker
+    from ringwatch.queries import Answer, Worker
     from ringwatch.workspace import Workspace
 
 _TOKEN = re.compile(r"([a-z][a-z0-9_]{0,31}_)([0-9a-f]{32}|[0-9a-f]{16})\Z")
@@ -30,14 +30,6 @@ def worker(workspace: Workspace, *, wait: float = 10.0) -> Worker:
     from ringwatch.queries import Worker
 
     return Worker(partial(open_store, workspace, wait=wait))
-
-
-def anonymity(workspace: Workspace) -> Anonymity:
-    """The rule of this workspace for aggregates over few accounts: those of open cases are shown."""
-    from ringwatch.queries import Anonymity
-    from ringwatch.review import accounts_of_open_cases
-
-    return Anonymity(workspace.config.anonymity_k, accounts_of_open_cases(workspace))
 
 
 def pairs(given: Sequence[str] | None, option: str = "--param") -> dict[str, str]:

@@ -43,6 +43,7 @@ def _console(
 ) -> None:
     """Ask the graph in Cypher: statements that only read, within bounds of time, rows and memory."""
     from ringwatch.queries import Bounds, check
+    from ringwatch.review import anonymity_of
 
     workspace = session.workspace()
     parameters = {name: answers.value_of(value) for name, value in answers.pairs(param).items()}
@@ -52,7 +53,7 @@ def _console(
     if execute is not None:
         check(execute)  # before a process is started for it
     with answers.worker(workspace, wait=wait) as worker:
-        console = Console(session, worker, bounds, answers.anonymity(workspace), parameters)
+        console = Console(session, worker, bounds, anonymity_of(workspace), parameters)
         if execute is not None:
             console.ask(execute)
         elif sys.stdin.isatty():

@@ -100,12 +100,13 @@ def _run(
     """Ask a question of the graph."""
     from ringwatch.pipeline import open_store
     from ringwatch.queries import find, run
+    from ringwatch.review import anonymity_of
 
     workspace = session.workspace()
     query, given = find(name), answers.pairs(param)
     query.bind(given)  # a wrong parameter is said before anything is opened
     given = {key: _whole(workspace, query, key, value) for key, value in given.items()}
-    rule = answers.anonymity(workspace)
+    rule = anonymity_of(workspace)
     with closing(open_store(workspace, wait=wait)) as store:
         answer = run(store, name, given, limit=limit, timeout=timeout, anonymity=rule)
     document: dict[str, Any] = {"name": name, **answers.document(answer)}

@@ -98,12 +98,10 @@ def _as_approved(case: Case) -> Case:
     Raises:
         PolicyError: it was never approved, or is no more.
     """
-    step: Case | None = case
     if case.state in (State.APPROVED, State.EXPORTED, State.APPLIED):
-        while step is not None and step.state is not State.APPROVED:
-            step = step.before
-        if step is not None:
-            return step
+        for step in case.steps():
+            if step.state is State.APPROVED:
+                return step
     raise PolicyError(
         f"{case.case_id} is {case.state}: only what two people approved is taken down.",
         hint=f"`ringwatch review history {case.case_id}` says what is missing.",
@@ -227,9 +225,7 @@ def _earlier(book: Book, case: Case) -> tuple[int, int]:
     moment = case.changed_at
     acted = wrong = 0
     for other in book.cases.values():
-        step: Case | None = other
-        while step is not None and step.changed_at > moment:
-            step = step.before
+        step = next((one for one in other.steps() if one.changed_at <= moment), None)
         states = (State.EXPORTED, State.APPLIED, State.REVERSED, State.APPEALED, State.UPHELD, State.OVERTURNED)
         if step is not None and other.case_id != case.case_id and step.state in states:
             hit = [account for account, action in step.actions.items() if action != "monitor"]

@@ -17,8 +17,8 @@ from ringwatch.export import records
 from ringwatch.graphs import Cluster, to_networkx
 from ringwatch.notebook.pictures import Picture, network, timeline, waterfall
 from ringwatch.pipeline import Dossier, Run
-from ringwatch.queries import Anonymity, Answer, Bounds
-from ringwatch.review import accounts_of_open_cases
+from ringwatch.queries import Answer, Bounds
+from ringwatch.review import anonymity_of
 from ringwatch.workspace import Workspace
 
 _DRAWN = 150
@@ -99,8 +99,9 @@ class Notebook:
             key: pipeline.whole_token(self.workspace, value) if isinstance(value, str) else value
             for key, value in parameters.items()
         }
+        rule = anonymity_of(self.workspace)
         with closing(pipeline.open_store(self.workspace)) as store:
-            answer = queries.run(store, name, given, limit=limit, timeout=timeout, anonymity=self._rule())
+            answer = queries.run(store, name, given, limit=limit, timeout=timeout, anonymity=rule)
         return _frame(answer)
 
     def cypher(self, statement: str, *, limit: int = 1000, timeout: float = 30.0, **parameters: Any) -> pd.DataFrame:
@@ -112,10 +113,7 @@ class Notebook:
         """
         bounds = Bounds(limit, timeout, self.workspace.config.memory_mb)
         with queries.Worker(partial(pipeline.open_store, self.workspace)) as worker:
-            return _frame(worker.ask(statement, parameters, bounds=bounds, anonymity=self._rule()))
-
-    def _rule(self) -> Anonymity:
-        return Anonymity(self.workspace.config.anonymity_k, accounts_of_open_cases(self.workspace))
+            return _frame(worker.ask(statement, parameters, bounds=bounds, anonymity=anonymity_of(self.workspace)))
 
     def __repr__(self) -> str:
         return f"<ringwatch {self.workspace.root}: {len(self.workspace.current().runs)} runs>"

@@ -6,7 +6,7 @@ Every decision is signed by a reviewer's key and is a line of the audit log, whi
 from __future__ import annotations
 
 from ringwatch.review.cases import Action, Book, Case, Decision, State
-from ringwatch.review.ledger import Verified, accounts_of_open_cases, load_book, verify
+from ringwatch.review.ledger import Verified, anonymity_of, load_book, verify
 from ringwatch.review.queue import review_queue
 from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
 from ringwatch.review.verdicts import publish_verdicts, verdict_labels
@@ -35,7 +35,7 @@ __all__ = [
     "Signer",
     "State",
     "Verified",
-    "accounts_of_open_cases",
+    "anonymity_of",
     "decide",
     "enrol",
     "exclude",

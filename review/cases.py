@@ -6,7 +6,7 @@ cannot be read either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -128,6 +128,13 @@ class Case:
     def active(self) -> bool:
         """Whether somebody still has to do something about it."""
         return self.state in _ACTIVE
+
+    def steps(self) -> Iterator[Case]:
+        """The case after each of its events, newest first."""
+        step: Case | None = self
+        while step is not None:
+            yield step
+            step = step.before
 
     def document(self) -> dict[str, Any]:
         return {

@@ -13,6 +13,7 @@ from typing import Any
 from ringwatch import audit
 from ringwatch.audit import AuditReport
 from ringwatch.clock import now
+from ringwatch.queries import Anonymity
 from ringwatch.review.cases import Book, fold
 from ringwatch.review.reviewers import Signer
 from ringwatch.workspace import Workspace
@@ -40,10 +41,12 @@ def load_book(workspace: Workspace) -> Book:
     return fold(workspace.current().workspace_id, audit.read(workspace.audit_path))
 
 
-def accounts_of_open_cases(workspace: Workspace) -> frozenset[str]:
-    """Members of the cases that somebody still has to do something about."""
+def anonymity_of(workspace: Workspace) -> Anonymity:
+    """The rule of a workspace for aggregates over few accounts: members of cases that somebody still has to do
+    something about are shown."""
     cases = load_book(workspace).cases.values()
-    return frozenset(account for case in cases if case.active for account in case.members)
+    shown = frozenset(account for case in cases if case.active for account in case.members)
+    return Anonymity(workspace.config.anonymity_k, shown)
 
 
 def verify(workspace: Workspace, *, anchor: str | None = None) -> Verified:

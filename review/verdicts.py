@@ -16,14 +16,12 @@ import pandas as pd
 
 from ringwatch import audit
 from ringwatch.errors import BusyError
+from ringwatch.ingest.log import WITHDRAWN
 from ringwatch.pipeline import store_verdicts
-from ringwatch.review.cases import Book, Case
-from ringwatch.review.ledger import load_book
+from ringwatch.review.cases import Book, Case, fold
 from ringwatch.workspace import Workspace
 
 COLUMNS = ("account_id", "label", "labelled_at", "source", "group_id", "reviewer")
-WITHDRAWN = "withdrawn"
-"""What is said of an account whose verdict is taken back; no label of the contract."""
 
 
 def verdict_labels(book: Book) -> pd.DataFrame:
@@ -35,13 +33,8 @@ def verdict_labels(book: Book) -> pd.DataFrame:
 
 
 def _rows(case: Case) -> Iterator[dict[str, Any]]:
-    steps: list[Case] = []
-    step: Case | None = case
-    while step is not None:
-        steps.append(step)
-        step = step.before
     last: dict[str, tuple[str, str]] = {}
-    for step in reversed(steps):
+    for step in reversed(list(case.steps())):
         now = dict(step.labels)
         event = step.events[-1]
         for account in sorted({*last, *now}):
@@ -66,9 +59,10 @@ def publish_verdicts(workspace: Workspace, *, wait: float = 10.0) -> int | None:
     Raises:
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
-    labels = verdict_labels(load_book(workspace))
+    entries = audit.read(workspace.audit_path)
+    labels = verdict_labels(fold(workspace.current().workspace_id, entries))
     # What was erased, labels among it, must not come back; an erasure is preceded by a publication.
-    erased = [entry["time"] for entry in audit.read(workspace.audit_path) if entry["action"] == "forgotten"]
+    erased = [entry["time"] for entry in entries if entry["action"] == "forgotten"]
     if erased:
         labels = labels[labels["labelled_at"] > pd.Timestamp(erased[-1])]
     if labels.empty:
