@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from ringwatch.errors import DataError, UsageError
 from ringwatch.gnn.graph import BoolArray, Direct, FloatArray, Graph, symmetric
 from ringwatch.gnn.labels import UNKNOWN, Labels
-from ringwatch.gnn.models import MODELS
+from ringwatch.gnn.models import GRAPHLESS, MODELS
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import full_view, make_task
 from ringwatch.gnn.training import MIXED, MIXTURE
@@ -181,7 +181,7 @@ def _one(
             z = MODELS[name].fit(task, device=device).score(view)
             took = time.perf_counter() - start
         if name in names:
-            found[name] = _figures(benchmark, z, took + (shared if name not in ("logistic", "trees") else 0.0))
+            found[name] = _figures(benchmark, z, took + (shared if name not in GRAPHLESS else 0.0))
         if name in MIXED:
             parts.append(z)
             spent += took

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from ringwatch.gnn.graph import BoolArray, IntArray
+from ringwatch.gnn.graph import FloatArray, IntArray
 from ringwatch.graphs import Model
-from ringwatch.graphs.evidence import Shared
 
 Part = tuple[str, int]
 """A layer's name and a dense entity of it (of a relation, an account)."""
@@ -30,6 +30,10 @@ class Ties:
 
     model: Model
     members: IntArray
+
+    @cached_property
+    def bits(self) -> FloatArray:
+        return self.model.bits()
 
     def parts(self) -> list[Part]:
         """The entities that tie, those on most pairs first."""
@@ -46,16 +50,16 @@ class Ties:
         for layer in self.model.shared:
             gone = np.isin(layer.entity, [entity for name, entity in parts if name == layer.name])
             both[layer.group][layer.pair[gone]] = False
-            shared.append(_kept(layer, ~gone))
+            shared.append(layer.on(~gone))
         return Ties(replace(self.model, shared=shared, both=both), self.members)
 
     def strength(self) -> float:
         """Sum of the bits of the pairs that stand."""
-        return float(np.maximum(self.model.bits(), 0.0).sum())
+        return float(np.maximum(self.bits, 0.0).sum())
 
     def whole(self) -> float:
         """Share of the members that the pairs that stand leave in one piece."""
-        stands = self.model.bits() > 0
+        stands = self.bits > 0
         n = len(self.members)
         if n == 0 or not stands.any():
             return 1 / max(n, 1)
@@ -68,42 +72,14 @@ class Ties:
 def cluster_ties(model: Model, members: IntArray) -> Ties:
     """The pairs inside a cluster; `members` are accounts, rising."""
     inside = np.isin(model.first, members) & np.isin(model.second, members)
-    return Ties(restrict(model, np.flatnonzero(inside)), np.sort(members))
+    return Ties(model.on(np.flatnonzero(inside)), np.sort(members))
 
 
 def account_ties(model: Model, account: int) -> Ties:
     """The pairs of one account."""
     own = np.flatnonzero((model.first == account) | (model.second == account))
-    local = restrict(model, own)
+    local = model.on(own)
     return Ties(local, np.unique(np.r_[account, local.first, local.second]))
-
-
-def restrict(model: Model, pairs: IntArray) -> Model:
-    """The model of some of its pairs (positions, rising); nothing is learnt anew."""
-    where = np.full(len(model), -1, dtype=np.int64)
-    where[pairs] = np.arange(len(pairs))
-    shared = []
-    for layer in model.shared:
-        keep = where[layer.pair] >= 0
-        kept = _kept(layer, keep)
-        shared.append(replace(kept, pair=where[kept.pair]))
-    return replace(
-        model,
-        first=model.first[pairs],
-        second=model.second[pairs],
-        shared=shared,
-        contrasts=[replace(one, band=one.band[pairs]) for one in model.contrasts],
-        both={group: has[pairs] for group, has in model.both.items()},
-        presence={group: replace(one, band=one.band[pairs]) for group, one in model.presence.items()},
-    )
-
-
-def _kept(layer: Shared, keep: BoolArray) -> Shared:
-    """A layer on some of the pairs that share something in it."""
-    return replace(
-        layer, pair=layer.pair[keep], rarity=layer.rarity[keep], count=layer.count[keep], entity=layer.entity[keep],
-        gain=layer.gain[keep],
-    )  # fmt: skip
 
 
 def worth(ties: Ties) -> list[tuple[Part, float]]:

@@ -149,6 +149,11 @@ class Graph:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def evident(self) -> bool:
+        """Whether the base knows anything."""
+        return bool(np.ptp(self.base) > 0) if len(self) else False
+
 
 def symmetric(relations: Sequence[Direct]) -> list[Direct]:
     """The relations as given, and the reverse of each that is not its own."""

@@ -14,13 +14,7 @@ import numpy as np
 
 from ringwatch.gnn.graph import BoolArray, Float32, Graph, Relation
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, Label
-
-STEPS = 6
-COUPLING = 0.5
-"""How much of a neighbour's belief passes along a certain tie."""
-
-LABEL_BITS = 6.0
-"""What a reviewer's label says of the account itself."""
+from ringwatch.graphs.labels import COUPLING, LABEL_BITS, STEPS
 
 BELIEF = "belief from labels"
 

@@ -9,7 +9,6 @@ unbiased estimate under that, cut off where it turns negative as nnPU does (Kiry
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from ringwatch.gnn.graph import FloatArray
@@ -126,6 +125,8 @@ def platt(score: FloatArray, label: Label, prior: float) -> tuple[float, float]:
         shifts = pull.sum() + expit(z[1]).sum() + expit(z[2]).sum()
         slack = RIDGE * (slope - 1)
         return float(value / n + RIDGE / 2 * (slope - 1) ** 2), np.array([slopes / n + slack, shifts / n])
+
+    from scipy.optimize import minimize
 
     found = minimize(risk, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 5.0), (-15.0, 15.0)])
     return float(found.x[0]), float(found.x[1])

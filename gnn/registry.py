@@ -14,13 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from ringwatch.errors import RingwatchError
 from ringwatch.gnn.drift import Profile
-from ringwatch.gnn.features import Evidence
 from ringwatch.gnn.graph import FloatArray, Graph
 from ringwatch.gnn.heads import ClusterHead
 from ringwatch.gnn.labels import Labels
@@ -28,7 +25,7 @@ from ringwatch.gnn.models import MODELS, Fitted
 from ringwatch.gnn.models.base import load_arrays, save_arrays
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import View, full_view
-from ringwatch.gnn.training import UNSUPERVISED, Calibration, combine, with_own_labels
+from ringwatch.gnn.training import BASELINES, UNSUPERVISED, Calibration, combine
 
 CARD = "card.json"
 
@@ -68,9 +65,8 @@ class Card:
 
     @property
     def baselines(self) -> dict[str, dict[str, float]]:
-        """Metrics of the candidates that are no graph neural network and no mixture."""
-        names = (UNSUPERVISED, "logistic", "trees", "belief", "graph-trees")
-        return {name: self.metrics[name] for name in names if name in self.metrics}
+        """Metrics of the `BASELINES`."""
+        return {name: self.metrics[name] for name in BASELINES if name in self.metrics}
 
 
 @dataclass(frozen=True)
@@ -91,14 +87,6 @@ class Scorer:
         """Calibrated log odds (natural), an account's own label apart; float64[n]."""
         calibration = Calibration(**self.card.calibration)
         return calibration.apply(combine(view, self.card.shares, self.fitted))
-
-    def probability(self, view: View, labels: Labels | None) -> FloatArray:
-        """Calibrated probability of abuse of every account, that knows its own label; float64[n]."""
-        return np.asarray(expit(with_own_labels(self.log_odds(view), labels)))
-
-    def shift(self, evidence: Evidence, z: FloatArray) -> FloatArray:
-        """By cluster, the correction of its log odds of abuse."""
-        return self.head.shift(evidence, z)
 
 
 def save_model(

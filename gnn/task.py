@@ -50,7 +50,7 @@ class Task:
 
     @property
     def evident(self) -> bool:
-        return bool(np.ptp(self.graph.base) > 0) if len(self.graph) else False
+        return self.graph.evident
 
 
 def make_task(
@@ -64,8 +64,7 @@ def make_task(
     """Targets, weights and masks. Unlabelled accounts are as abusive as the base says, once it is calibrated on what
     is labelled; where the base knows nothing, and benign labels do, they are left out."""
     label = labels.label
-    evident = bool(np.ptp(graph.base) > 0) if len(graph) else False
-    if evident:
+    if graph.evident:
         prior = pu.estimate_prior(graph.base, label)
         slope, shift = pu.platt(graph.base, label, prior)
         soft = expit(slope * graph.base + shift)
@@ -75,7 +74,7 @@ def make_task(
         soft = np.full(len(graph), prior)
     target, weight = pu.weights(label, soft, prior)
     use = np.ones(len(graph), dtype=np.bool_)
-    if not evident and (label == BENIGN).any():
+    if not graph.evident and (label == BENIGN).any():
         use = label != UNKNOWN
     use = _thinned(use, label, weight, most, seed)
     found = []
@@ -104,10 +103,6 @@ class View:
 
     graph: Graph
     blocks: tuple[Block, ...]
-
-    @property
-    def by_name(self) -> dict[str, Block]:
-        return {block.name: block for block in self.blocks}
 
 
 def full_view(graph: Graph, blocks: Sequence[Block], labels: Labels | None) -> View:

@@ -18,12 +18,15 @@ from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, folds
 from ringwatch.gnn.models import MODELS, Fitted
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.task import View, full_view, make_task
+from ringwatch.graphs.labels import LABEL_BITS
 from ringwatch.metrics import Stopwatch
 
 UNSUPERVISED = "unsupervised"
 """The score of `detect` without labels; a candidate like any other."""
 
-BASELINES = (UNSUPERVISED, "logistic", "trees", "belief")
+BASELINES = (UNSUPERVISED, "logistic", "trees", "belief", "graph-trees")
+"""Candidates that are no graph neural network and no mixture."""
+
 FOLDS = 3
 MIXTURE = "mixture"
 MIXED = ("trees", "belief", "graph-trees", "metapath", "signed")
@@ -37,8 +40,8 @@ RESAMPLES = 60
 FEWEST = 3
 """Abusive labels and abusive operations below which nothing can be held out."""
 
-LABEL_ODDS = 6.0 * float(np.log(2))
-"""What a reviewer's label says of the account itself: six bits, as natural log odds."""
+LABEL_ODDS = LABEL_BITS * float(np.log(2))
+"""What a reviewer's label says of the account itself, as natural log odds."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def train(
     watch = watch or Stopwatch()
     names = _chosen(names)
     held, count = held_out_scores(graph, blocks, labels, names, seed=seed, device=device, watch=watch)
-    prior = pu.estimate_prior(held[UNSUPERVISED] if np.ptp(graph.base) > 0 else _mean(held), labels.label)
+    prior = pu.estimate_prior(held[UNSUPERVISED] if graph.evident else _mean(held), labels.label)
     parts = [name for name in MIXED if name in held]
     if len(parts) > 1:
         held[MIXTURE] = np.mean([held[name] for name in parts], axis=0)

@@ -58,6 +58,13 @@ class Shared:
     event: bool = False
     grade: IntArray | None = None
 
+    def on(self, kept: BoolArray) -> Shared:
+        """The layer on some of the pairs that share something in it; `kept` says which."""
+        return replace(
+            self, pair=self.pair[kept], rarity=self.rarity[kept], count=self.count[kept], entity=self.entity[kept],
+            gain=self.gain[kept],
+        )  # fmt: skip
+
     @property
     def bits(self) -> FloatArray:
         """Bits on the pairs that share something; a crowd's entity is worth nothing, never less."""
@@ -126,6 +133,24 @@ class Model:
     @property
     def groups(self) -> list[str]:
         return sorted({layer.group for layer in self.shared})
+
+    def on(self, pairs: IntArray) -> Model:
+        """The model of some of its pairs (positions, each once); nothing is learnt anew."""
+        where = np.full(len(self), -1, dtype=np.int64)
+        where[pairs] = np.arange(len(pairs))
+        shared = []
+        for layer in self.shared:
+            at = where[layer.pair]
+            shared.append(replace(layer.on(at >= 0), pair=at[at >= 0]))
+        return replace(
+            self,
+            first=self.first[pairs],
+            second=self.second[pairs],
+            shared=shared,
+            contrasts=[replace(contrast, band=contrast.band[pairs]) for contrast in self.contrasts],
+            both={group: mask[pairs] for group, mask in self.both.items()},
+            presence={group: replace(habit, band=habit.band[pairs]) for group, habit in self.presence.items()},
+        )
 
     def only(self, group: str) -> Model:
         """What one group says by itself, at what the whole has learnt it to be worth: prior, m and gains stay."""

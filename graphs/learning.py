@@ -51,7 +51,7 @@ def learn(model: Model) -> Model:
     chosen = (
         np.arange(len(model)) if share == 1.0 else np.unique(np.linspace(0, len(model) - 1, EM_SAMPLE).astype(int))
     )
-    sample = _em(_subset(model, chosen), share)
+    sample = _em(model.on(chosen), share)
     learnt = replace(
         _with_rates(model, sample),
         contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
@@ -105,7 +105,7 @@ def _patterns(model: Model, hit_by: dict[str, npt.NDArray[np.int8]]) -> tuple[Mo
         ends = model.presence[group].band if group in model.presence else model.both[group]
         code = code * np.uint64(0x9E3779B97F4A7C15) + np.where(hit > 0, 3, ends).astype(np.uint64)
     _, index, of_pair = np.unique(code, return_index=True, return_inverse=True)
-    return _subset(model, index), of_pair
+    return model.on(index), of_pair
 
 
 def _with_rates(model: Model, other: Model) -> Model:
@@ -239,31 +239,3 @@ def _logit_of_mean(value: FloatArray, band: IntArray) -> FloatArray:
 def probability(bits: FloatArray) -> FloatArray:
     """The probability that log2 odds stand for."""
     return np.asarray(1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))))
-
-
-def _subset(model: Model, chosen: IntArray) -> Model:
-    where = np.full(len(model), -1, dtype=np.int64)
-    where[chosen] = np.arange(len(chosen))
-    shared: list[Shared] = []
-    for layer in model.shared:
-        at = where[layer.pair]
-        hit = at >= 0
-        shared.append(
-            replace(
-                layer,
-                pair=at[hit],
-                rarity=layer.rarity[hit],
-                count=layer.count[hit],
-                entity=layer.entity[hit],
-                gain=layer.gain[hit],
-            )
-        )
-    return replace(
-        model,
-        first=model.first[chosen],
-        second=model.second[chosen],
-        shared=shared,
-        contrasts=[replace(contrast, band=contrast.band[chosen]) for contrast in model.contrasts],
-        both={group: mask[chosen] for group, mask in model.both.items()},
-        presence={group: replace(habit, band=habit.band[chosen]) for group, habit in model.presence.items()},
-    )

@@ -78,10 +78,7 @@ def _cluster(rehearsal: Rehearsal, run: Run, name: str) -> Why:
     ids = rehearsal.gathered.accounts.ids
     members = run.members.loc[run.members["cluster_id"] == name, "account_id"].to_numpy(dtype=object)
     ties = counterfactual.cluster_ties(rehearsal.weigh(), np.sort(np.searchsorted(ids, members)))
-    ranked = counterfactual.worth(ties)
-    cut, left = counterfactual.breaking(ties, ranked)
-    rows = _entities(rehearsal, ties, ranked)
-    broken = [one for part in cut for one in rows if (one["layer"], one["code"]) == part]
+    rows, broken, left, fidelity = _held(rehearsal, ties)
     score = float(run.clusters.loc[run.clusters["cluster_id"] == name, "score"].iloc[0])
     said = f"{name} has {len(members)} accounts and a score of {score:.3f}."
     if rows:
@@ -90,7 +87,6 @@ def _cluster(rehearsal: Rehearsal, run: Run, name: str) -> Why:
         said += f" Without {_listed(broken)} it falls apart: {left:.0%} of its members would still hang together."
     else:
         said += f" No {counterfactual.MOST_CUTS} entities hold it together; it would not fall apart without them."
-    fidelity = counterfactual.fidelity(ties, ranked, top=TOP, seed=run.record.seed)
     return Why(
         "cluster", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
         fidelity, None,
@@ -100,18 +96,14 @@ def _cluster(rehearsal: Rehearsal, run: Run, name: str) -> Why:
 def _account(workspace: Workspace, rehearsal: Rehearsal, run: Run, name: str) -> Why:
     model = rehearsal.weigh()
     row = int(np.searchsorted(rehearsal.gathered.accounts.ids, name))
-    ties = counterfactual.account_ties(model, row)
-    ranked = counterfactual.worth(ties)
-    cut, left = counterfactual.breaking(ties, ranked)
-    rows = _entities(rehearsal, ties, ranked)
-    broken = [one for part in cut for one in rows if (one["layer"], one["code"]) == part]
+    rows, broken, left, fidelity = _held(rehearsal, counterfactual.account_ties(model, row))
     score = float(run.scores.loc[run.scores["account_id"] == name, "score"].iloc[0])
     called = [_called(one) for one in rows[:3]]
     found = None
     if run.record.model and run.record.model in workspace.current().models:
         scorer = load_model(workspace.models_dir / run.record.model)
         if "signed" not in scorer.card.shares:
-            seen = prepare(rehearsal)
+            seen = prepare(rehearsal, model)
             view = scorer.view(seen.graph, seen.labels)
             found = explain_account(scorer, view, row, seed=run.record.seed)
     if found is not None:
@@ -119,11 +111,21 @@ def _account(workspace: Workspace, rehearsal: Rehearsal, run: Run, name: str) ->
     else:
         said = f"{name} has a score of {score:.3f}, from the evidence alone."
         said += f" It is tied by {', '.join(called)}." if called else " Nothing ties it to another account."
-    fidelity = counterfactual.fidelity(ties, ranked, top=TOP, seed=run.record.seed)
     return Why(
         "account", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
         fidelity, found,
     )  # fmt: skip
+
+
+def _held(
+    rehearsal: Rehearsal, ties: Ties
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float, dict[str, float]]:
+    """The entities that matter most to ties, those without which they break, what hangs together then; fidelity."""
+    ranked = counterfactual.worth(ties)
+    cut, left = counterfactual.breaking(ties, ranked)
+    rows = _entities(rehearsal, ties, ranked)
+    broken = [one for part in cut for one in rows if (one["layer"], one["code"]) == part]
+    return rows, broken, left, counterfactual.fidelity(ties, ranked, top=TOP, seed=rehearsal.seed)
 
 
 def _entities(rehearsal: Rehearsal, ties: Ties, ranked: list[tuple[Part, float]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from scipy.special import expit
 from ringwatch.clock import parse_time
 from ringwatch.errors import UsageError
 from ringwatch.gnn import Card, Scorer, build_graph, evidence_of, read_card, read_labels
+from ringwatch.gnn.training import with_own_labels
 from ringwatch.graphs import Gathered, Judgement, Model
 from ringwatch.graphs.accounts import FloatArray
 from ringwatch.graphs.clusters import Formed
@@ -43,7 +44,7 @@ class Judged:
         labels = read_labels(self._con, len(graph), evidence.cluster)
         view = self._scorer.view(graph, labels)
         z = self._scorer.log_odds(view)
-        chance = self._scorer.probability(view, labels)
+        chance = expit(with_own_labels(z, labels))
         profile = self._scorer.profile
         # An account unlike all that was learnt from is left to the evidence alone.
         unlike = profile.unlike(graph.names, graph.features)
@@ -51,7 +52,7 @@ class Judged:
         self.abstained = int(unlike.sum())
         moved = profile.index(graph.names, graph.features, np.asarray(expit(z)))
         self.drift = {str(name): round(float(psi), 4) for name, psi in moved.itertuples(index=False)}
-        return Judgement(chance, self._scorer.shift(evidence, z))
+        return Judgement(chance, self._scorer.head.shift(evidence, z))
 
 
 def find_model(workspace: Workspace, model_id: str | None = None) -> str:

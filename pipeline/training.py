@@ -34,9 +34,10 @@ from ringwatch.gnn import (
 )
 from ringwatch.gnn.drift import Profile
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, digest
+from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.thresholds import reliability, thresholds
 from ringwatch.gnn.training import FEWEST
-from ringwatch.graphs import Gathered, Model
+from ringwatch.graphs import Model
 from ringwatch.graphs.accounts import FloatArray
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse
@@ -76,22 +77,20 @@ class TrainReport:
 class Prepared:
     """What a model sees at a moment."""
 
-    gathered: Gathered
-    model: Model
     evidence: Evidence
     graph: Graph
     labels: Labels
 
 
-def prepare(rehearsal: Rehearsal) -> Prepared:
-    """The graph and the labels of the log as it was known."""
-    gathered, model = rehearsal.gathered, rehearsal.weigh()
+def prepare(rehearsal: Rehearsal, model: Model | None = None) -> Prepared:
+    """The graph and the labels of the log as it was known; `model` has its pairs, where they are weighed already."""
+    gathered, model = rehearsal.gathered, rehearsal.weigh() if model is None else model
     with rehearsal.watch.stage("evidence"):
         evidence = unsupervised(gathered, model, seed=rehearsal.seed)
     with rehearsal.watch.stage("features"):
         graph = build_graph(rehearsal.con, gathered, model, evidence)
         labels = read_labels(rehearsal.con, len(graph), evidence.cluster)
-    return Prepared(gathered, model, evidence, graph, labels)
+    return Prepared(evidence, graph, labels)
 
 
 def train_model(
@@ -122,7 +121,7 @@ def train_model(
         found = train(seen.graph, blocks, seen.labels, names=models, seed=seed, device=device, watch=watch)
         with watch.stage("register"):
             old = load_model(workspace.models_dir / current.promoted) if current.promoted else None
-            promoted, why = _better(found, seen, old)
+            promoted, why = _better(found, seen, blocks, old)
             card = _card(found, seen, key, as_of, until, seed, watch.seconds)
             now_scored = expit(found.log_odds(full_view(seen.graph, blocks, seen.labels)))
             profile = Profile.made(seen.graph.names, seen.graph.features, now_scored)
@@ -161,7 +160,7 @@ def _odds(chance: FloatArray) -> FloatArray:
     return np.asarray(np.log(kept / (1 - kept)))
 
 
-def _better(found: Trained, seen: Prepared, old: Scorer | None) -> tuple[bool, str]:
+def _better(found: Trained, seen: Prepared, blocks: Sequence[Block], old: Scorer | None) -> tuple[bool, str]:
     """Whether the new model takes the old one's place: on accounts whose label the old one did not see."""
     if old is None:
         return True, "it is the first"
@@ -172,7 +171,7 @@ def _better(found: Trained, seen: Prepared, old: Scorer | None) -> tuple[bool, s
         return False, f"too few new labels to compare it with {old.card.model_id}; `models promote` decides otherwise"
     # Neither side is told of the new labels: the old model's neighbours show those that it learnt from.
     hidden = replace(seen.labels, label=np.where(fresh, UNKNOWN, label).astype(np.int8))
-    before = old.log_odds(old.view(seen.graph, hidden))
+    before = old.log_odds(full_view(seen.graph, blocks, hidden))
     use = fresh | (label == UNKNOWN)
     ours, theirs = (pu.average_precision(z[use], label[use], found.prior) for z in (_odds(found.held_out), before))
     said = f"AUPRC {ours:.3f} beside {theirs:.3f} of {old.card.model_id} on labels that neither saw"

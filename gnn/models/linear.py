@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from ringwatch.gnn.features import standardise
@@ -30,6 +29,8 @@ def ridge_logistic(
         gap = weight * (expit(z) - target)
         value = (weight * (np.logaddexp(0, z) - target * z)).sum() + ridge / 2 * (theta[:-1] ** 2).sum()
         return float(value), np.append(wide.T @ gap + ridge * theta[:-1], gap.sum())
+
+    from scipy.optimize import minimize
 
     found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 300})
     return np.asarray(found.x[:-1]), float(found.x[-1])

@@ -49,14 +49,10 @@ class FittedMetapath:
         out = np.empty(n)
         for low in range(0, n, CHUNK):
             rows = np.arange(low, min(low + CHUNK, n))
-            out[rows] = base[rows] + self._forward(view, rows)[0]
+            out[rows] = base[rows] + self._forward(view, rows)
         return out
 
-    def attention(self, view: View, rows: IntArray) -> Float32:
-        """How much of each account's attention goes to each block; float32[rows, blocks]."""
-        return self._forward(view, rows)[1]
-
-    def _forward(self, view: View, rows: IntArray) -> tuple[Float32, Float32]:
+    def _forward(self, view: View, rows: IntArray) -> Float32:
         a = self.arrays
         hidden = []
         for number, names in enumerate(self.blocks):
@@ -67,7 +63,7 @@ class FittedMetapath:
         share = softmax(told, axis=1)
         mixed = np.concatenate([(stacked * share[:, :, None]).sum(axis=1), stacked[:, 0]], axis=1)
         deep = np.maximum(mixed @ a["deep.weight"].T + a["deep.bias"], 0.0)
-        return (deep @ a["last.weight"].T + a["last.bias"])[:, 0], share
+        return np.asarray((deep @ a["last.weight"].T + a["last.bias"])[:, 0])
 
     def save(self, place: Path) -> None:
         save_arrays(place, self.arrays, {"blocks": [list(names) for names in self.blocks], "on_base": self.on_base})

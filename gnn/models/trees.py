@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ringwatch.errors import RingwatchError
-from ringwatch.gnn.graph import FloatArray, IntArray
+from ringwatch.gnn.graph import FloatArray
 from ringwatch.gnn.labels import UNKNOWN
 from ringwatch.gnn.models.base import load_arrays, save_arrays
 from ringwatch.gnn.models.torch_here import FEW_ROWS
@@ -52,14 +52,6 @@ class FittedTrees:
             data = xgboost.DMatrix(columns(view.blocks, self.names, rows), base_margin=margin)
             out[rows] = self.booster.predict(data, output_margin=True)
         return out
-
-    def contributions(self, view: View, rows: IntArray) -> FloatArray:
-        """Shapley values by column (Lundberg et al., "Consistent individualized feature attribution for tree
-        ensembles", 2018), in log odds; float64[rows, columns + 1], the last is what all have in common."""
-        import xgboost
-
-        data = xgboost.DMatrix(columns(view.blocks, self.names, rows))
-        return np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
 
     def save(self, place: Path) -> None:
         words = {"names": list(self.names), "on_base": self.on_base, "start": self.start}
