@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -37,8 +38,12 @@ def _render(packet: Packet) -> dict[str, bytes]:
         "edges": records(packet.edges),
         "evidence": records(packet.evidence),
     }
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=True)
-    return {"clusters.json": f"{text}\n".encode()}
+    return {"clusters.json": json_bytes(document)}
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """A document as a file."""
+    return f"{json.dumps(document, indent=1, allow_nan=False)}\n".encode()
 
 
 JSON = Format("json", folder=False, render=_render)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ringwatch.export.json_format import records
+from ringwatch.export.json_format import json_bytes, records
 from ringwatch.export.packet import Format, Packet
 from ringwatch.export.text import escaped
 
@@ -54,7 +54,7 @@ def _render(packet: Packet) -> dict[str, bytes]:
             "Object": list(objects.values()),
         }
     }
-    return {"clusters.misp.json": f"{json.dumps(document, indent=1, allow_nan=False)}\n".encode()}
+    return {"clusters.misp.json": json_bytes(document)}
 
 
 def _reason(row: dict[str, Any]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from ringwatch.export.json_format import records
+from ringwatch.export.json_format import json_bytes, records
 from ringwatch.export.packet import Format, Packet, Reviewed
 from ringwatch.export.text import escaped
 
@@ -101,7 +101,7 @@ def _render(packet: Packet) -> dict[str, bytes]:
         objects += _cluster(packet, row, _moment(head["last_seen"]) or _ALWAYS)
     digests = packet.clusters["digest"].tolist()
     bundle = {"type": "bundle", "id": _id("bundle", *digests, _stand(packet.review)), "objects": objects}
-    return {"clusters.stix.json": f"{json.dumps(bundle, indent=1, allow_nan=False)}\n".encode()}
+    return {"clusters.stix.json": json_bytes(bundle)}
 
 
 def _stand(review: Reviewed | None) -> str:

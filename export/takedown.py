@@ -8,7 +8,6 @@ workspace, it has the same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from ringwatch import audit
 from ringwatch.errors import PolicyError
 from ringwatch.export.collateral import Collateral, estimate_collateral, track_record
 from ringwatch.export.export import FORMATS, write_files
-from ringwatch.export.json_format import records
+from ringwatch.export.json_format import json_bytes, records
 from ringwatch.export.notices import APPEAL_DAYS, notice, reason_code
 from ringwatch.export.packet import Reviewed, Words, make_packet
 from ringwatch.export.plan import STOP, stage
@@ -125,7 +124,7 @@ def render_takedown(
     files: dict[str, bytes] = {
         "accounts.csv": safe_table(accounts),
         "evidence.csv": safe_table(packet.evidence),
-        "collateral.json": _json(
+        "collateral.json": json_bytes(
             {
                 "schema": "ringwatch.collateral/1",
                 **collateral.document(),
@@ -136,16 +135,16 @@ def render_takedown(
         ),
         "plan.csv": safe_table(plan),
         "reversal.csv": safe_table(_reversal(case, accounts, facts)),
-        "notices.json": _json({"schema": "ringwatch.notices/1", "notices": _notices(case, facts)}),
-        "not-looked-at.json": _json({"schema": "ringwatch.not-looked-at/1", "gaps": gaps}),
-        "case.json": _json(_history(book, case)),
+        "notices.json": json_bytes({"schema": "ringwatch.notices/1", "notices": _notices(case, facts)}),
+        "not-looked-at.json": json_bytes({"schema": "ringwatch.not-looked-at/1", "gaps": gaps}),
+        "case.json": json_bytes(_history(book, case)),
     }
     for name, fmt in FORMATS.items():
         for inner, data in fmt.render(packet).items():
             place = f"network/{name}/{inner}" if fmt.folder else f"network/cluster.{_ENDINGS.get(name, name)}"
             files[place] = data
     files["README.txt"] = _readme(case, collateral, plan, gaps).encode()
-    files["manifest.json"] = _json(
+    files["manifest.json"] = json_bytes(
         {
             "schema": "ringwatch.takedown/1",
             "case_id": case.case_id,
@@ -168,10 +167,6 @@ def render_takedown(
         }
     )
     return files, collateral
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return f"{json.dumps(document, indent=1, allow_nan=False)}\n".encode()
 
 
 def _accounts(case: Case, cluster: Cluster, facts: pd.DataFrame) -> pd.DataFrame:

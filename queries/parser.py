@@ -104,6 +104,10 @@ class _Parser:
             self._take()
         return True
 
+    def _need_word(self, word: str) -> None:
+        if not self._said(word):
+            raise self._unexpected(f"where {word} must follow")
+
     def _unexpected(self, why: str) -> PolicyError:
         token = self._token
         where = place(self._text, token.start)
@@ -183,7 +187,8 @@ class _Parser:
                 steps.append(self._match())
             elif self._said("UNWIND"):
                 self._expression()
-                self._as()
+                self._need_word("AS")
+                self._name()
             elif word in ("WITH", "RETURN"):
                 steps.append(self._projection())
                 if word == "RETURN":
@@ -192,11 +197,6 @@ class _Parser:
                 return tuple(steps)
             else:
                 raise self._unexpected("where MATCH, UNWIND, WITH or RETURN must follow")
-
-    def _as(self) -> str:
-        if not self._said("AS"):
-            raise self._unexpected("where AS must follow")
-        return self._name()
 
     def _match(self) -> Match:
         found = Match()
@@ -224,7 +224,7 @@ class _Parser:
             self._expression()
         if keyword == "WITH" and self._said("WHERE"):
             self._expression()
-        return Projection(keyword, distinct, star, tuple(items), end)
+        return Projection(distinct, star, tuple(items), end)
 
     def _item(self) -> Item:
         start, at = self._token, self._at
@@ -269,7 +269,7 @@ class _Parser:
         parts: tuple[tuple[Step, ...], ...] = ()
         if self._token.word in ("RETURN", "WITH"):
             parts = (self._single(inner=False),)
-        return Statement(parts, called=name)
+        return Statement(parts)
 
     # -- patterns -------------------------------------------------------------------------------------
 
@@ -334,11 +334,9 @@ class _Parser:
         self._need("}")
         return True
 
-    def _number(self) -> bool:
+    def _number(self) -> None:
         if self._token.kind == "number":
             self._take()
-            return True
-        return False
 
     def _node(self) -> Node:
         self._need("(")
@@ -391,8 +389,7 @@ class _Parser:
             self._need(",")
             self._name()
             self._need("|")
-            if not self._said("WHERE"):
-                raise self._unexpected("where WHERE must follow")
+            self._need_word("WHERE")
             self._expression()
             self._need(")")
 
@@ -542,20 +539,17 @@ class _Parser:
         if self._token.word != "WHEN":
             self._expression()
         while True:
-            if not self._said("WHEN"):
-                raise self._unexpected("where WHEN must follow")
+            self._need_word("WHEN")
             self._expression()
             while self._skip(","):
                 self._expression()
-            if not self._said("THEN"):
-                raise self._unexpected("where THEN must follow")
+            self._need_word("THEN")
             self._expression()
             if self._token.word != "WHEN":
                 break
         if self._said("ELSE"):
             self._expression()
-        if not self._said("END"):
-            raise self._unexpected("where END must follow")
+        self._need_word("END")
 
     def _word(self) -> None:
         """A function that is known, a query in braces, a map of a variable's properties, or a variable."""
@@ -631,8 +625,7 @@ class _Parser:
 
     def _over_list(self) -> None:
         self._name()
-        if not self._said("IN"):
-            raise self._unexpected("where IN must follow")
+        self._need_word("IN")
         self._expression()
         if self._said("WHERE") or self._skip("|"):
             self._expression()
@@ -643,8 +636,7 @@ class _Parser:
         if self._skip(","):
             self._expression()
             return
-        if not self._said("AS"):
-            raise self._unexpected("where AS must follow")
+        self._need_word("AS")
         self._any_name()
         while self._skip("["):
             self._number()

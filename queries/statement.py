@@ -50,7 +50,6 @@ class Item:
 class Projection:
     """A WITH or RETURN. `end`: the character at which its last item has ended."""
 
-    keyword: str
     distinct: bool
     star: bool
     items: tuple[Item, ...]
@@ -66,7 +65,6 @@ Step = Match | Projection
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement: of each part of its union the steps, in their order. `called`: the procedure of a CALL."""
+    """A statement: of each part of its union the steps, in their order."""
 
     parts: tuple[tuple[Step, ...], ...]
-    called: str | None = None

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ringwatch.clock import now
-from ringwatch.errors import BusyError, RingwatchError, UsageError
-from ringwatch.workspace import fsync_path, write_atomic
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.workspace import fsync_path, lock, write_atomic
 
 Entry = dict[str, Any]
 """A line of the log: `time`, `action`, its own fields, `previous`, `hash`, `seal`."""
@@ -115,7 +114,7 @@ def appending(path: Path, *, wait: float = 10.0) -> Iterator[Appender]:
     try:
         made = not path.exists()
         with path.open("a+b") as handle:
-            _lock(handle, path, wait)
+            lock(handle, path, wait)
             if made:
                 fsync_path(path.parent)
             yield Appender(path, handle)
@@ -269,21 +268,7 @@ def _broken(path: Path, number: int | None) -> RingwatchError:
     )
 
 
-# -- lock, key, anchor -----------------------------------------------------------------------------------------------
-
-
-def _lock(handle: BinaryIO, path: Path, wait: float) -> None:
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise BusyError(
-                    f"Another process is writing to {path}.", hint="Wait for it, or give a longer --wait."
-                ) from error
-            time.sleep(0.02)
+# -- key, anchor -----------------------------------------------------------------------------------------------------
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO, Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -52,6 +53,25 @@ class Current:
 def derive_key(secret: bytes, purpose: str) -> bytes:
     """HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`; 32 bytes."""
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
+
+
+def lock(handle: IO[Any], path: Path, wait: float) -> None:
+    """Takes the lock of an open file for writing to `path`.
+
+    Raises:
+        BusyError: another process still has it after `wait` seconds.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"Another process is writing to {path}.", hint="Wait for it, or give a longer --wait."
+                ) from error
+            time.sleep(0.02)
 
 
 def fsync_path(path: Path) -> None:
@@ -210,19 +230,8 @@ class Workspace:
         Raises:
             BusyError: another process still writes after `wait` seconds.
         """
-        deadline = time.monotonic() + wait
         with (self.root / "lock").open("w") as handle:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= deadline:
-                        raise BusyError(
-                            f"Another process is writing to {self.root}.",
-                            hint="Wait for it, or give a longer --wait.",
-                        ) from error
-                    time.sleep(0.05)
+            lock(handle, self.root, wait)
             # A process that this one starts to read raw values holds the lock as well: should this one be killed,
             # the next writer waits for that one's end and sweeps what it left.
             os.set_inheritable(handle.fileno(), True)

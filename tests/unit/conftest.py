@@ -23,6 +23,8 @@ from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
 
+from .reviewing import Office, make_office
+
 LOGGED = (*TABLE_NAMES, "prompts", "tokens")
 
 
@@ -166,3 +168,14 @@ def make_graph() -> Callable[..., tuple[Graph, Labels]]:
         return graph, truth
 
     return make
+
+
+@pytest.fixture(scope="session")
+def made_office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    return make_office(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture
+def office(made_office: Office, tmp_path: Path) -> Office:
+    """An office of the test's own."""
+    return made_office.copy(tmp_path / "workspace")

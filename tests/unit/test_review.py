@@ -41,17 +41,7 @@ from ringwatch.review import (
 )
 from ringwatch.review.workflow import current_cluster, digest_of
 
-from .reviewing import PASSPHRASE, Office, make_office
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return make_office(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def office(made: Office, tmp_path: Path) -> Office:
-    return made.copy(tmp_path / "workspace")
+from .reviewing import PASSPHRASE, Office
 
 
 def _proposed(office: Office, place: int = 0, by: str = "ann", **more: Any) -> str:

@@ -25,17 +25,7 @@ from ringwatch.export.plan import stage
 from ringwatch.graphs.clusters import ABUSE_LAYERS
 from ringwatch.review import Action, Decision, State, decide, exclude, load_book, open_cases, propose, verify
 
-from .reviewing import Office, make_office
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return make_office(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def office(made: Office, tmp_path: Path) -> Office:
-    return made.copy(tmp_path / "workspace")
+from .reviewing import Office
 
 
 def _approved(office: Office, **more: Any) -> str:

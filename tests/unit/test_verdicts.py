@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pytest
 
 from ringwatch import pipeline
 from ringwatch.clock import now
@@ -25,17 +24,7 @@ from ringwatch.review import (
     verdict_labels,
 )
 
-from .reviewing import Office, make_office
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    return make_office(tmp_path_factory.mktemp("office"))
-
-
-@pytest.fixture
-def office(made: Office, tmp_path: Path) -> Office:
-    return made.copy(tmp_path / "workspace")
+from .reviewing import Office
 
 
 def _case(office: Office, cluster: str, **more: Any) -> str:
