@@ -9,6 +9,9 @@ import igraph
 import numpy as np
 import numpy.typing as npt
 
+LEAST = 0.5
+"""The least pull of an edge."""
+
 _STEPS = 300
 _SLOW = 600
 """From so many nodes on, fewer steps: a picture of thousands is read for its shape."""
@@ -21,7 +24,8 @@ def layout(nodes: int, edges: npt.NDArray[np.int64], weights: npt.NDArray[np.flo
     out with the rest.
 
     Args:
-        edges: int64[m, 2]. weights: float64[m], above 0; a heavier edge is shorter.
+        edges: int64[m, 2]. weights: float64[m]; a heavier edge is shorter, and one of less than `LEAST`, such as a
+            doubtful tie, is as long as one of that.
     """
     if nodes == 0:
         return np.zeros((0, 2))
@@ -31,7 +35,7 @@ def layout(nodes: int, edges: npt.NDArray[np.int64], weights: npt.NDArray[np.flo
     igraph.set_random_number_generator(random.Random(0))  # noqa: S311
     try:
         placed = graph.layout_fruchterman_reingold(
-            weights=weights.tolist(), niter=_STEPS if nodes < _SLOW else _STEPS // 3, seed=start.tolist(),
+            weights=np.maximum(weights, LEAST).tolist(), niter=_STEPS if nodes < _SLOW else _STEPS // 3, seed=start.tolist(),
             grid="nogrid" if nodes < _SLOW else "grid",
         )  # fmt: skip
     finally:

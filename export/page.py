@@ -203,7 +203,7 @@ def _graph(packet: Packet, members: set[str]) -> str:
     kinds = packet.nodes.set_index("id")["kind"]
     ends = np.array([[number[a], number[b]] for a, b in zip(drawn["src"], drawn["dst"], strict=True)], dtype=np.int64)
     ends = ends.reshape(-1, 2)
-    weight = drawn["bits"].astype("float64").clip(lower=0.5).fillna(4.0).to_numpy(dtype=np.float64)
+    weight = drawn["bits"].astype("float64").fillna(4.0).to_numpy(dtype=np.float64)
     places = layout(len(names), ends, weight) * [_WIDE - 80, _HIGH - 60] + [40, 30]
     marks = [
         f'<line class="{"tie" if together else "use"}" x1="{places[a, 0]:.1f}" y1="{places[a, 1]:.1f}"'

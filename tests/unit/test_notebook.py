@@ -116,3 +116,10 @@ def test_a_picture_is_saved(tmp_path: Path) -> None:
 def test_there_must_be_a_workspace(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         ringwatch.open(tmp_path)
+
+
+def test_a_network_with_doubtful_ties_is_drawn() -> None:
+    edges = [("a", "b", 9.0), ("b", "c", 0.0), ("a", "c", -2.5)]
+    drawn = network(["a", "b", "c"], [], edges, "c1")
+    assert len(parseString(drawn.svg).getElementsByTagName("line")) == len(edges)  # noqa: S318
+    assert drawn == network(["a", "b", "c"], [], edges, "c1")
