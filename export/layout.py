@@ -35,8 +35,8 @@ def layout(nodes: int, edges: npt.NDArray[np.int64], weights: npt.NDArray[np.flo
     igraph.set_random_number_generator(random.Random(0))  # noqa: S311
     try:
         placed = graph.layout_fruchterman_reingold(
-            weights=np.maximum(weights, LEAST).tolist(), niter=_STEPS if nodes < _SLOW else _STEPS // 3, seed=start.tolist(),
-            grid="nogrid" if nodes < _SLOW else "grid",
+            weights=np.maximum(weights, LEAST).tolist(), seed=start.tolist(),
+            niter=_STEPS if nodes < _SLOW else _STEPS // 3, grid="nogrid" if nodes < _SLOW else "grid",
         )  # fmt: skip
     finally:
         igraph.set_random_number_generator(random)
