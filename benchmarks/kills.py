@@ -63,14 +63,23 @@ def runs(workspace: Path) -> list[str]:
 class Chain:
     """A workspace under fire and its undisturbed twin.
 
-    `init` are the arguments of `ringwatch init` for the one under fire, `env` what it needs besides.
+    `init` are the arguments of `ringwatch init` for the one under fire, `env` what it needs besides; `command` is how
+    processes are started.
     """
 
-    def __init__(self, folder: Path, *, seed: int, init: tuple[str, ...] = (), env: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        init: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        command: type[Ringwatch] = Ringwatch,
+    ):
         self._folder = folder
         self._random = random.Random(seed)
-        self.target = Ringwatch(folder / "target", **(env or {}))
-        self.twin = Ringwatch(folder / "twin")
+        self.target = command(folder / "target", **(env or {}))
+        self.twin = command(folder / "twin")
         self.target.run("init", *init)
         self.twin.run("init", "--keys-from", self.target.workspace)
         self._number = 0

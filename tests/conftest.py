@@ -13,13 +13,15 @@ from .neo4j_server import Server, ServerError, running
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# Servers of tests do not live long enough for a second compiler to pay.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # One server, so all that use it run in one worker.
+    # One server, so all that use it run in one worker; and the tests of a file share what the file makes once.
     for item in items:
-        if item.get_closest_marker("neo4j"):
-            item.add_marker(pytest.mark.xdist_group("neo4j"))
+        group = "neo4j" if item.get_closest_marker("neo4j") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

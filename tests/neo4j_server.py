@@ -139,7 +139,7 @@ def import_files(home: Path, command: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [*_JAVA, "-cp", f"{folder}/*", "org.neo4j.cli.AdminTool", *shlex.split(command)],
-        env={**os.environ, "NEO4J_HOME": str(home)}, capture_output=True, text=True, check=False,
+        env={**os.environ, "NEO4J_HOME": str(home)}, cwd=home, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise ServerError(f"the importer failed: {done.stdout[-1000:]} {done.stderr[-1000:]}")

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from kills import Chain, Tally
 
+from ..command import Ringwatch
+
 KILLS = int(os.environ.get("RINGWATCH_KILLS", "5"))
 
 
@@ -22,9 +24,10 @@ def _torment(chain: Chain) -> None:
 
 
 def test_a_killed_writer_leaves_the_embedded_store_before_or_after(tmp_path: Path) -> None:
-    _torment(Chain(tmp_path, seed=11))
+    _torment(Chain(tmp_path, seed=11, command=Ringwatch))
 
 
 @pytest.mark.neo4j
 def test_a_killed_writer_leaves_neo4j_before_or_after(tmp_path: Path, neo4j_server: Any) -> None:
-    _torment(Chain(tmp_path, seed=12, init=neo4j_server.init_arguments, env=neo4j_server.env))
+    server = {"init": neo4j_server.init_arguments, "env": neo4j_server.env}
+    _torment(Chain(tmp_path, seed=12, command=Ringwatch, **server))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from drops import make_tables, write_drop
-from process import Done, Ringwatch
+from process import Done
+
+from ..command import Ringwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +37,7 @@ def _first(world: Ringwatch) -> str:
     return str(world.json("clusters", "list")["clusters"][0]["cluster_id"])
 
 
+@functools.cache
 def _help(*arguments: str) -> str:
     return Ringwatch(Path("nowhere")).run(*arguments, "--help").stdout
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from drops import Row, Tables, write_drop
-from process import Ringwatch
 
 from ringwatch.graphs.clusters import ABUSE_LAYERS
+
+from ..command import Ringwatch
 
 WORDS = [f"markword{i}" for i in range(900)]
 COUNTRIES = ("NL", "BR", "IN", "US", "KE")

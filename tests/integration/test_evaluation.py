@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process import Done, Ringwatch
+from process import Done
 
 from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
+
+from ..command import Ringwatch
 
 GROUPS = {"network", "device", "payment", "prompts", "signup"}
 FIGURES = {"recovery", "precision_at_k", "pairwise_f1", "auprc"}

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from drops import make_tables, write_drop
-from process import EXECUTABLE, Ringwatch
+from process import EXECUTABLE
+
+from ..command import Ringwatch
 
 ORIGINAL = "198.51.100.201"
 ANOTHER = "planted.person@mail.example"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from drops import make_tables, write_drop
-from process import Ringwatch
+
+from ..command import Ringwatch
 
 
 @pytest.fixture(scope="module")

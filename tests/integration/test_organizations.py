@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from drops import Row, Tables, make_tables, write_drop
-from process import Ringwatch
+
+from ..command import Ringwatch
 
 WORDS = [f"markword{i}" for i in range(900)]
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from drops import Tables, encode, make_tables, write_drop
-from process import EXECUTABLE, Ringwatch
+from process import EXECUTABLE
+
+from ..command import Ringwatch
 
 MORE_ROWS = {"rings": 4, "loners": 400, "events": 12}
 

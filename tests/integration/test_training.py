@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from process import Ringwatch
+
+from ..command import Ringwatch
 
 MODELS = ("--models", "logistic,trees,belief,graph-trees")
 

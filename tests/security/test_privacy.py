@@ -10,11 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 from drops import make_tables, write_drop
-from process import Done, Ringwatch
+from process import Done
 
 from ringwatch import pipeline
 from ringwatch.graphs import schema
 from ringwatch.workspace import Workspace
+
+from ..command import Ringwatch
 
 EMAIL = "planted.person+shop@plant-mail.example"
 PHONE = "+31612345678"
