@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Strict: only the packages of pyproject.toml can be imported, and type checkers see them. It links files one by one,
 # so a file that is new needs the install once more: hence the list.
 EDITABLE := --config-settings editable_mode=strict
-# Two workers; tests that share one server stay in one of them.
+# Two workers; tests of one file, or of one server, stay in one of them, and the long ones come first.
 WORKERS ?= 2
 
 .PHONY: help demo test lint bench neo4j install clean FORCE
@@ -33,7 +33,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/ringwatch demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -74,14 +74,14 @@ $(VENV)/.files: FORCE | $(VENV)/.made
 	find $$rooms -type f ! -path '*/__pycache__/*' | LC_ALL=C sort >$@.new; \
 	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-# Once the tools are in, an update of the product keeps them in step.
+# Each install is a whole one: the tools bring the product, and once they are in, an update of it keeps them in step.
 $(VENV)/.runtime: pyproject.toml constraints.txt $(VENV)/.files
 	$(PIP) install --quiet -c constraints.txt -e '.[gnn$(if $(wildcard $(VENV)/.dev),$(comma)dev)]' $(EDITABLE)
-	@touch $@
+	@touch $@ $(wildcard $(VENV)/.dev)
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.runtime
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.files
 	$(PIP) install --quiet -c constraints.txt -e '.[dev,gnn]' $(EDITABLE)
-	@touch $@
+	@touch $(VENV)/.runtime $@
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
 	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench,gnn]' $(EDITABLE)

@@ -82,6 +82,7 @@ def run(arguments: list[str]) -> int:
     """Runs the command line; the exit code."""
     try:
         code = app(arguments, prog_name="ringwatch", standalone_mode=False)
+        sys.stdout.flush()
     except RingwatchError as error:
         return _fail(error, arguments)
     except typer.TyperException as error:
@@ -90,8 +91,11 @@ def run(arguments: list[str]) -> int:
         return _fail(UsageError(said if said.endswith((".", "?")) else f"{said}.", hint=hint), arguments)
     except typer.Abort:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing can be said to them, and Python must not try at exit.
+    except (BrokenPipeError, SystemExit) as ended:
+        # Whoever read us has gone, of which typer and rich make an exit of their own. Nothing can be said to them,
+        # and Python must not try at exit.
+        if not isinstance(ended.__context__ if isinstance(ended, SystemExit) else ended, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 (the last door: a fault of ours is one sentence, too)

@@ -17,6 +17,7 @@ settings.load_profile("untimed")
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # One server, so all that use it run in one worker; and the tests of a file share what the file makes once.
     for item in items:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from drops import make_tables, write_drop
-from process import Done
+from process import EXECUTABLE, Done
 
 from ..command import Ringwatch
 
@@ -138,6 +140,15 @@ def test_debug_shows_where(tmp_path: Path) -> None:
     done = Ringwatch(tmp_path).call("detect", "--debug")
     assert done.code == 2
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("clusters", "list"), ("clusters", "list", "--json"), ("--help",)])
+def test_who_stops_reading_ends_the_command_quietly(world: Ringwatch, arguments: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([EXECUTABLE, *arguments], env=world.env, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_progress_goes_to_stderr_and_quiet_takes_it_away(world: Ringwatch, tmp_path: Path) -> None:
