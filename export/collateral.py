@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def track_record(wrong: int, acted: int) -> dict[str, Any]:
     DasGupta, "Interval estimation for a binomial proportion", 2001); null where nobody was."""
     if not acted:
         return {"accounts": 0, "benign": 0, "share": None, "low": None, "high": None}
-    low, high = (float(beta.ppf(end, wrong + 0.5, acted - wrong + 0.5)) for end in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = betaincinv(wrong + 0.5, acted - wrong + 0.5, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return {
         "accounts": acted, "benign": wrong, "share": round(wrong / acted, 6),
         "low": 0.0 if wrong == 0 else round(low, 6), "high": 1.0 if wrong == acted else round(high, 6),

@@ -25,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # A pytest whose ids xdist cannot write the groups into says nothing, and makes everything twice.
+    if session.config.getoption("loadgroup", False):
+        assert all("@" in item.nodeid for item in session.items), "the groups of tests are lost"
+
+
 @pytest.fixture(scope="session")
 def _neo4j_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
