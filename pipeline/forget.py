@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import io
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,9 +14,10 @@ from ringwatch import audit
 from ringwatch.errors import UsageError
 from ringwatch.graphs.schema import EDGES
 from ringwatch.ingest import Erasure, erase
+from ringwatch.pipeline.runs import write_frame
 from ringwatch.pipeline.stores import GRAPH_FOLDER
-from ringwatch.pipeline.workspaces import rebuild_as
-from ringwatch.workspace import Workspace, derive_key, fsync_path, write_atomic
+from ringwatch.pipeline.workspaces import rewrite
+from ringwatch.workspace import Workspace, derive_key
 
 
 def forget(
@@ -46,23 +46,23 @@ def forget(
         current = workspace.current()
         staged = workspace.staging_dir / f"erasure-{secrets.token_hex(4)}"
         names = [forgotten_as(workspace, account) for account in accounts]
-        done = erase(workspace, current, staged, accounts=accounts, before=before)
+        gone = erase(workspace, current, staged, accounts=accounts, before=before)
         said = {"accounts": names, "before": before.isoformat() if before else None, "reason": reason}
         audit.record(workspace.audit_path, "forget", **said)
-        batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
-        for old, new in zip(current.batches, batches, strict=True):
-            (staged / old).rename(workspace.log_dir / new)
-        fsync_path(workspace.log_dir)
-        for run in current.runs:
-            _without(workspace.runs_dir / run, set(done.accounts))
-        for model in current.models:
-            _without(workspace.models_dir / model, set(done.accounts))
-        rebuild_as(workspace, current.with_(batches=batches))
-        audit.record(
-            workspace.audit_path, "forgotten", **said, rows=done.rows, originals=done.originals,
-            whole_accounts=len(done.accounts),
-        )  # fmt: skip
-    return done
+        for kept in (
+            *(workspace.runs_dir / run for run in current.runs),
+            *(workspace.models_dir / model for model in current.models),
+        ):
+            _without(kept, set(gone.accounts))
+
+        def done() -> None:
+            audit.record(
+                workspace.audit_path, "forgotten", **said, rows=gone.rows, originals=gone.originals,
+                whole_accounts=len(gone.accounts),
+            )  # fmt: skip
+
+        rewrite(workspace, staged, done)
+    return gone
 
 
 def forgotten_as(workspace: Workspace, account: str) -> str:
@@ -82,9 +82,7 @@ def _without(run: Path, gone: set[str]) -> None:
             # The exemplar of a relation is an account.
             kept = kept.assign(entity=kept["entity"].where(~kept["entity"].isin(gone)))
         if not kept.equals(frame):
-            out = io.BytesIO()
-            kept.to_parquet(out, index=False, compression="zstd")
-            write_atomic(path, out.getvalue())
+            write_frame(path, kept)
 
 
 def _account_columns(path: Path) -> tuple[str, ...]:

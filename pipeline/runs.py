@@ -355,9 +355,14 @@ def rename_tokens(workspace: Workspace, runs: Iterable[str], renamed: Path) -> N
             path = workspace.runs_dir / run_id / f"{name}.parquet"
             frame = pd.read_parquet(path)
             frame[column] = frame[column].map(names).fillna(frame[column])
-            out = io.BytesIO()
-            frame.to_parquet(out, index=False, compression="zstd")
-            write_atomic(path, out.getvalue())
+            write_frame(path, frame)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Puts a table in the place of one that a run keeps, so that a kill leaves the old or the new one."""
+    out = io.BytesIO()
+    frame.to_parquet(out, index=False, compression="zstd")
+    write_atomic(path, out.getvalue())
 
 
 def run_key(

@@ -147,6 +147,9 @@ class GraphWriter:
         if self._store is None:
             self._workspace.commit(current.with_(generation=self._generation(current, steps)))
             return
+        if set(steps[0].replace) >= set(EVERYTHING):
+            # Of what is replaced nothing counts as held, whenever the server is lost.
+            self._store.write(Changes(), Applied())
         self._workspace.commit(current)
         due = applied_by(current)
         try:
@@ -201,7 +204,10 @@ def bring_forward(workspace: Workspace, current: Current, store: GraphStore) -> 
             hint="Name the workspace that wrote it, or give this one an empty database.",
         )
     if held.batches != due.batches:
-        store.write(log_changes(workspace, current, held.batches), Applied(due.batches, held.runs, SCHEMA_VERSION))
+        changes = log_changes(workspace, current, held.batches)
+        if not held.batches:
+            changes = replace(changes, replace=EVERYTHING)
+        store.write(changes, Applied(due.batches, held.runs, SCHEMA_VERSION))
     if held.runs != due.runs:
         store.write(run_changes(workspace, current), due)
 

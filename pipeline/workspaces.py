@@ -95,6 +95,22 @@ def rebuild_as(workspace: Workspace, current: Current) -> None:
         )
 
 
+def rewrite(workspace: Workspace, staged: Path, done: Callable[[], None], **changes: object) -> None:
+    """Commits the log as `staged` has it, each batch under a new id, with a graph made anew, and what of `Current`
+    `changes` besides. `done` is called once that is committed, also where Neo4j was lost then. Inside
+    `Workspace.writer`."""
+    current = workspace.current()
+    batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
+    for old, new in zip(current.batches, batches, strict=True):
+        (staged / old).rename(workspace.log_dir / new)
+    fsync_path(workspace.log_dir)
+    try:
+        rebuild_as(workspace, current.with_(batches=batches, **changes))
+    finally:
+        if workspace.current() != current:
+            done()
+
+
 # -- how it is -------------------------------------------------------------------------------------------------------
 
 
@@ -218,11 +234,10 @@ def rotate(workspace: Workspace, *, reason: str, wait: float = 10.0) -> str:
         workspace.new_secret(new_key)
         staged = workspace.staging_dir / new_key
         rotation = rotate_keys(workspace, current, staged, new_key=new_key, reason=reason)
-        batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
-        for old, new in zip(current.batches, batches, strict=True):
-            (staged / old).rename(workspace.log_dir / new)
-        fsync_path(workspace.log_dir)
-        rebuild_as(workspace, current.with_(batches=batches, token_key=new_key))
-        rename_tokens(workspace, current.runs, rotation.renamed)
-        workspace.remove_secret(current.token_key)
+
+        def done() -> None:
+            rename_tokens(workspace, current.runs, rotation.renamed)
+            workspace.remove_secret(current.token_key)
+
+        rewrite(workspace, staged, done, token_key=new_key)
     return new_key
