@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringwatch.cli.session import Session
+from ringwatch.config import TOKEN
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from ringwatch.queries import Answer, Worker
     from ringwatch.workspace import Workspace
 
-_TOKEN = re.compile(r"([a-z][a-z0-9_]{0,31}_)([0-9a-f]{32}|[0-9a-f]{16})\Z")
 SHOWN = 10
 """Hex digits of a token that a table shows: enough to tell a million apart, and to name one."""
 
@@ -153,5 +153,5 @@ def cell(value: object, *, full: bool = False) -> str | None:
 
 def short(text: str) -> str:
     """A token with the first of its digits; any other text as it is."""
-    found = _TOKEN.match(text)
+    found = TOKEN.fullmatch(text)
     return f"{found[1]}{found[2][:SHOWN]}…" if found else text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringwatch.cli.listing import OfRun
 from ringwatch.cli.session import Plot, Session, command, interval, number
 from ringwatch.errors import UsageError
 
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def _evaluate(
     session: Session,
     labels: Annotated[Path, typer.Option(help="A labels table that the run did not see.")],
-    run: Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")] = None,
+    run: OfRun = None,
     k: Annotated[int | None, typer.Option(help="Depth of precision and recall.", min=1)] = None,
     peers: Annotated[
         bool, typer.Option("--peers", help="Beside it: components, Louvain, Leiden, label propagation.")

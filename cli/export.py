@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ringwatch.cli.listing import OfRun
 from ringwatch.cli.session import Session, command
 
 
@@ -22,7 +23,7 @@ def _export(
     fmt: Annotated[
         str, typer.Option("--format", help="csv, parquet, json, graphml, gexf, stix, misp, cypher or html.")
     ] = "json",
-    run: Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")] = None,
+    run: OfRun = None,
 ) -> None:
     """Write clusters as a network; the same clusters, the same bytes."""
     from ringwatch.export import find_format, write_clusters

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ringwatch.cli.listing import Limit, MinScore
 from ringwatch.cli.passphrase import BY_VARIABLE, PassphraseFile, passphrase
 from ringwatch.cli.session import Session, Wait, command, number
 from ringwatch.errors import RingwatchError, UsageError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from ringwatch.review import Case, Done, Signer
     from ringwatch.workspace import Workspace
 
+_Word = TypeVar("_Word", bound=StrEnum)
 _As = Annotated[str, typer.Option("--reviewer", help="Who decides: the name of an enrolled reviewer, who signs.")]
 _Looks = Annotated[str | None, typer.Option("--reviewer", help="Leave out what this reviewer cannot go on with.")]
 _Reason = Annotated[str, typer.Option(help="Why; the audit log keeps it.")]
@@ -60,11 +63,10 @@ def _add(
     from ringwatch.review import Role, enrol, unlock
 
     workspace = session.workspace()
-    if role not in list(Role):
-        raise UsageError(f"There is no role '{role}'.", hint=f"Use one of: {', '.join(Role)}.")
+    kind = _named(Role, role)
     admin = unlock(workspace, by, passphrase(by, by_passphrase_file, variable=BY_VARIABLE)) if by else None
     secret = passphrase(name, passphrase_file, confirm=True)
-    made = enrol(workspace, name, Role(role), secret, by=admin, wait=wait)
+    made = enrol(workspace, name, kind, secret, by=admin, wait=wait)
     session.say(
         "reviewer", made.document(), lambda: session.line(f"{made.name} is {made.role}; public key {made.key}.")
     )
@@ -115,8 +117,8 @@ def _queue(
     state: Annotated[
         list[str] | None, typer.Option(help="Only in this state (new: without a case); repeatable.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
-    min_score: Annotated[float, typer.Option(help="Of this score or more.", min=0, max=1)] = 0.0,
+    limit: Limit = 20,
+    min_score: MinScore = 0.0,
 ) -> None:
     """List what to look at next: most harm prevented for a minute of review first."""
     from ringwatch.export import records
@@ -127,8 +129,8 @@ def _queue(
     book, run = load_book(workspace), load_run(workspace)
     table = review_queue(run, book)
     for name in state or ():
-        if name not in ("new", *State):
-            raise UsageError(f"There is no state '{name}'.", hint=f"Use one of: new, {', '.join(State)}.")
+        if name != "new":
+            _named(State, name)
     if state:
         table = table[table["state"].isin(state)]
     if reviewer is not None:
@@ -189,7 +191,7 @@ def _propose(
     wait: Wait = 10.0,
 ) -> None:
     """Propose what is done about each member."""
-    from ringwatch.review import load_book, propose
+    from ringwatch.review import Action, load_book, propose
 
     workspace = session.workspace()
     book = load_book(workspace)
@@ -198,9 +200,9 @@ def _propose(
         workspace,
         _signer(workspace, reviewer, passphrase_file),
         cases,
-        action=_action(action),
+        action=_named(Action, action),
         reason=reason,
-        actions={name: _action(value) for name, value in _pairs(account, members)},
+        actions={name: _named(Action, value) for name, value in _pairs(account, members)},
         exclude=dict(_pairs(exclude, members)),
         wait=wait,
     )
@@ -219,12 +221,12 @@ def _pairs(texts: list[str] | None, members: set[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _action(text: str) -> Any:
-    from ringwatch.review import Action
-
-    if text not in list(Action):
-        raise UsageError(f"There is no action '{text}'.", hint=f"Use one of: {', '.join(Action)}.")
-    return Action(text)
+def _named(kind: type[_Word], text: str) -> _Word:
+    try:
+        return kind(text)
+    except ValueError:
+        said = f"There is no {kind.__name__.lower()} '{text}'."
+        raise UsageError(said, hint=f"Use one of: {', '.join(kind)}.") from None
 
 
 def _exclude(
@@ -283,14 +285,13 @@ def _decide(
     """Decide on a case: approve, return and reject take another reviewer than the one who proposed it."""
     from ringwatch.review import Decision, decide
 
-    if decision not in list(Decision):
-        raise UsageError(f"There is no decision '{decision}'.", hint=f"Use one of: {', '.join(Decision)}.")
+    what = _named(Decision, decision)
     workspace = session.workspace()
     done = decide(
         workspace,
         _signer(workspace, reviewer, passphrase_file),
         cases,
-        Decision(decision),
+        what,
         reason=reason,
         accounts=account or (),
         stands=finding_stands,

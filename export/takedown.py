@@ -78,10 +78,8 @@ def export_takedown(workspace: Workspace, case_id: str, output: Path, *, wait: f
     book = load_book(workspace)
     case = book.case(case_id)
     approved = _as_approved(case)
-    run = load_run(workspace)
-    if case.state is not State.APPROVED:
-        # It was handed out before: what was approved is exported once more, whatever has been found since.
-        run = load_run(workspace, approved.run_id)
+    # Where it was handed out before, what was approved is exported once more, whatever has been found since.
+    run = load_run(workspace, None if case.state is State.APPROVED else approved.run_id)
     cluster = standing_cluster(workspace, approved, run)
     files, collateral = render_takedown(workspace, book, approved, cluster, run)
     manifest = files["manifest.json"]

@@ -6,7 +6,6 @@ that can hold it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ringwatch.audit import record
+from ringwatch.config import TOKEN
 from ringwatch.errors import UsageError
 from ringwatch.ingest.sealed import SealedReader, SealedWriter
 from ringwatch.workspace import Current, Workspace
@@ -26,7 +26,6 @@ PROMPT, TOOL_ARGS, NOTE = "prompt-text", "tool-args", "entity-note"
 
 _ROWS = 4096
 _BYTES = 8 << 20
-_TOKEN = re.compile(r"[a-z][a-z0-9_]{0,31}_([0-9a-f]{32}|[0-9a-f]{16})\Z")
 _kernels: Any = pc
 
 
@@ -82,7 +81,7 @@ def reveal(workspace: Workspace, current: Current, token: str, *, reason: str) -
     if not reason.strip():
         raise UsageError("A reveal needs a reason.", hint="Give one with --reason; it is kept in the audit log.")
     # Whatever was typed may itself be an original: only what has the form of a token is repeated.
-    known = _TOKEN.match(token) is not None
+    known = TOKEN.fullmatch(token) is not None
     record(workspace.audit_path, "reveal", token=token if known else None, reason=reason)
     found: dict[Revealed, None] = {}
     for reader in _readers(workspace, current.batches if known else ()):

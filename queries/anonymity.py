@@ -95,10 +95,8 @@ def _looks_at_one(step: Step) -> bool:
 def _protect_part(part: tuple[Step, ...], kinds: tuple[str, ...], inserted: list[tuple[int, str]]) -> int:
     """Notes what to insert in one part of a union; how many counts it returns then."""
     accounts: dict[str, None] = {}  # variables that stand for accounts, in the order of the text
-    carried: list[int] = []
-    fresh = 0
-    aggregates = any(isinstance(step, Projection) and step.aggregates for step in part)
-    if not aggregates:
+    carried = 0
+    if not any(isinstance(step, Projection) and step.aggregates for step in part):
         return 0
     for step in part:
         if isinstance(step, Match):
@@ -107,25 +105,21 @@ def _protect_part(part: tuple[Step, ...], kinds: tuple[str, ...], inserted: list
         items: list[list[str]] = []
         if step.aggregates:
             items += [[_counted(variable, kind) for kind in kinds] for variable in accounts]
-        if step.star:
-            pass  # what is carried is in the star
-        elif step.aggregates or step.distinct:
-            items += [[f"max({kind}{n})" for kind in kinds] for n in carried]
-        else:
-            items += [[f"{kind}{n}" for kind in kinds] for n in carried]
-        first = len(carried) if step.star else 0
+        if not step.star:  # else what is carried is in the star
+            form = "max({})" if step.aggregates or step.distinct else "{}"
+            items += [[form.format(f"{kind}{n}") for kind in kinds] for n in range(carried)]
+        first = carried if step.star else 0
         columns = [
             f", {column} AS {kind}{n}"
             for n, item in enumerate(items, first)
             for kind, column in zip(kinds, item, strict=True)
         ]
         inserted.append((step.end, "".join(columns)))
-        carried = list(range(first + len(items)))
+        carried = first + len(items)
         if not step.star:
             named = {item.variable: item.name for item in step.items if item.variable in accounts}
             accounts = dict.fromkeys(name for name in named.values() if name)
-        fresh = len(carried)
-    return fresh
+    return carried
 
 
 def _counted(variable: str, kind: str) -> str:
@@ -157,8 +151,8 @@ def _labels(match: Match) -> list[tuple[Node, set[str]]]:
     while narrowed:
         narrowed = False
         for edge in match.edges:
-            before, after = can.get(_key(edge.before)), can.get(_key(edge.after))
-            if edge.many or before is None or after is None:
+            before, after = can[_key(edge.before)], can[_key(edge.after)]
+            if edge.many:
                 continue
             pairs = [(one, other) for one, other in _ends(edge) if one in before and other in after]
             for ends, labels in ((before, {one for one, _ in pairs}), (after, {other for _, other in pairs})):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from ringwatch.config import TOKEN
 from ringwatch.errors import PolicyError
 from ringwatch.queries.lexer import tokenize
 
 FILE = "console.history"
 _KEPT = 1000
-_TOKEN = re.compile(r"""['"][a-z][a-z0-9_]{0,31}_([0-9a-f]{32}|[0-9a-f]{16})['"]\Z""")
 _LONGEST_NUMBER = 5
 
 
@@ -27,7 +26,7 @@ def without_originals(statement: str) -> str | None:
     said, end = "", None
     for token in tokens:
         text = token.text
-        if token.kind == "string" and not _TOKEN.match(text):
+        if token.kind == "string" and not TOKEN.fullmatch(text[1:-1]):
             text = "'…'"
         elif token.kind == "number" and len(text) > _LONGEST_NUMBER:
             text = "0"

@@ -110,7 +110,6 @@ class Case:
     state: State
     members: tuple[str, ...]
     opened_at: str
-    opened_by: str
     changed_at: str
     head: str
     events: tuple[Entry, ...]
@@ -255,25 +254,31 @@ def fold(workspace_id: str, entries: Iterable[Entry]) -> Book:
 # -- what each entry does --------------------------------------------------------------------------------------------
 
 
-def _enrol(book: Book, entry: Entry) -> None:
-    name, role, key = check_name(entry["name"]), Role(entry["role"]), entry["public_key"]
-    known = {one.name.casefold() for one in book.reviewers.values()}
-    if name.casefold() in known:
+def check_newcomer(book: Book, name: str, role: Role) -> None:
+    """Whether somebody of that name may be enrolled next.
+
+    Raises:
+        UsageError: it is no name, or was given before; or they would be the first, and no admin.
+    """
+    if check_name(name).casefold() in {known.casefold() for known in book.reviewers}:
         raise UsageError(f"There is or was a reviewer {name}.", hint="A name is given once: choose another.")
+    if not book.reviewers and role is not Role.ADMIN:
+        raise UsageError(
+            "The first to be enrolled is an admin, who enrols the others and decides nothing.",
+            hint="`ringwatch review reviewer add NAME --role admin`.",
+        )
+
+
+def _enrol(book: Book, entry: Entry) -> None:
+    name, role, key = entry["name"], Role(entry["role"]), entry["public_key"]
+    check_newcomer(book, name, role)
     if key in {one.key for one in book.reviewers.values()}:
         raise PolicyError("That key is another reviewer's.", hint="One person has one name.")
     new = Reviewer(name, role, key, entry["actor"], entry["time"])
-    if book.reviewers:
-        book.signer(entry, Role.ADMIN)
-        book.reviewers[name] = new
-    else:
-        if role is not Role.ADMIN or entry["actor"] != name:
-            raise UsageError(
-                "The first to be enrolled is an admin, who enrols the others and decides nothing.",
-                hint="`ringwatch review reviewer add NAME --role admin`.",
-            )
-        book.reviewers[name] = new
-        book.signer(entry, Role.ADMIN)
+    if not book.reviewers:
+        book.reviewers[name] = new  # who signs for themselves
+    book.signer(entry, Role.ADMIN)
+    book.reviewers[name] = new
     book.people_head = entry["hash"]
 
 
@@ -288,7 +293,7 @@ def _retire(book: Book, entry: Entry) -> None:
 
 
 def _open(book: Book, entry: Entry) -> None:
-    signer = book.signer(entry, Role.ANALYST, Role.REVIEWER)
+    book.signer(entry, Role.ANALYST, Role.REVIEWER)
     case_id, members = entry["case_id"], tuple(entry["members"])
     if case_id != next_id(book):
         raise PolicyError(f"{case_id} is not the next case.")
@@ -304,7 +309,7 @@ def _open(book: Book, entry: Entry) -> None:
         raise UsageError("A case needs members, and only members are excluded.")
     book.cases[case_id] = Case(
         case_id, entry["cluster_id"], entry["digest"], entry["run_id"], State.OPEN, members, entry["time"],
-        signer.name, entry["time"], entry["hash"], (entry,), excluded=excluded,
+        entry["time"], entry["hash"], (entry,), excluded=excluded,
     )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.graphs import Cluster
 from ringwatch.graphs.naming import digest_clusters
 from ringwatch.pipeline import Run, load_cluster, load_run
-from ringwatch.review.cases import Action, Book, Case, Decision, next_id, undoable
+from ringwatch.review.cases import Action, Book, Case, Decision, check_newcomer, next_id, undoable
 from ringwatch.review.ledger import Draft, load_book, write
-from ringwatch.review.reviewers import Reviewer, Role, Signer, check_name, make_key
+from ringwatch.review.reviewers import Reviewer, Role, Signer, make_key
 from ringwatch.workspace import Workspace
 
 LEAST_SEEN = 8
@@ -45,14 +45,7 @@ def enrol(
         PolicyError: `by` is no admin.
     """
     book = load_book(workspace)
-    check_name(name)
-    if name.casefold() in {one.casefold() for one in book.reviewers}:
-        raise UsageError(f"There is or was a reviewer {name}.", hint="A name is given once: choose another.")
-    if not book.reviewers and role is not Role.ADMIN:
-        raise UsageError(
-            "The first to be enrolled is an admin, who enrols the others and decides nothing.",
-            hint="`ringwatch review reviewer add NAME --role admin`.",
-        )
+    check_newcomer(book, name, role)
     if book.reviewers and by is None:
         raise UsageError("An admin enrols reviewers.", hint="Name one with --by.")
     if by is not None and book.reviewer(by.name).role is not Role.ADMIN:

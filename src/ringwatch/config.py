@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ringwatch.errors import UsageError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
+TOKEN = re.compile(r"([a-z][a-z0-9_]{0,31}_)([0-9a-f]{32}|[0-9a-f]{16})")
+"""The whole of a token: the type of its entity, and digits."""
 
 BUILTIN_ENTITY_TYPES = ("ip", "device", "payment", "email", "phone", "user_agent")
 BUILTIN_RELATION_KINDS = ("referral", "transfer", "invite", "follow", "message")
