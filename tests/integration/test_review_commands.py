@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from drops import make_tables, write_drop
+from process import Done
 
-from ringwatch.cli.main import run as run_command
+from ..command import Ringwatch
 
 PEOPLE = {"root": "admin", "ann": "analyst", "bob": "reviewer"}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command said, and its code."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found = json.loads(self.stdout)
-        assert isinstance(found, dict)
-        return found
-
-
-class Desk:
-    """A workspace with a run, and people who sign by files of their passphrases. Commands run in this process."""
+class Desk(Ringwatch):
+    """A workspace with a run, and people who sign by files of their passphrases."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "workspace")
         self.folder = folder
-        self.workspace = folder / "workspace"
         self.run("init")
         self.run("ingest", write_drop(folder / "drop", make_tables(5, loners=30)))
         self.run("detect", "--seed", "1")
@@ -49,24 +31,7 @@ class Desk:
             )
             assert (made["name"], made["role"], made["enrolled_by"]) == (name, role, "root")
 
-    def call(self, *arguments: str | Path) -> Answer:
-        """A command, whatever comes of it."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run_command(["--workspace", str(self.workspace), *map(str, arguments)])
-        return Answer(code, out.getvalue(), err.getvalue())
-
-    def run(self, *arguments: str | Path) -> Answer:
-        """A command that must not fail."""
-        answer = self.call(*arguments)
-        assert answer.code == 0, answer.stderr
-        return answer
-
-    def json(self, *arguments: str | Path) -> dict[str, Any]:
-        """The document of a command that must not fail."""
-        return self.run(*arguments, "--json").document
-
-    def by(self, who: str, *arguments: str | Path) -> Answer:
+    def by(self, who: str, *arguments: str | Path) -> Done:
         """`review …` by a reviewer, as JSON."""
         said = ("--reviewer", who, "--passphrase-file", self.folder / who, "--json")
         return self.call("review", *arguments, *said)
@@ -77,7 +42,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return Desk(tmp_path_factory.mktemp("desk"))
 
 
-def _refused(done: Answer, code: int, text: str) -> None:
+def _refused(done: Done, code: int, text: str) -> None:
     assert done.code == code, done.stderr
     assert (done.document["schema"], done.document["code"]) == ("ringwatch.error/1", code)
     assert text in done.document["error"]
