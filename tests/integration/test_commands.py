@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,13 @@ def test_debug_shows_where(tmp_path: Path) -> None:
     done = Ringwatch(tmp_path).call("detect", "--debug")
     assert done.code == 2
     assert "Traceback" in done.stderr
+
+
+def test_the_command_starts_without_its_engines() -> None:
+    engines = {"duckdb", "igraph", "ladybug", "neo4j", "numpy", "pandas", "pyarrow", "scipy", "torch"}
+    code = f"import sys, ringwatch.cli.main; print({engines} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("arguments", [("clusters", "list"), ("clusters", "list", "--json"), ("--help",)])
