@@ -87,6 +87,7 @@ class Chain:
         self.detect_seconds = max(self.target.run("detect", "--seed", "1").seconds, 0.2)
         self._feed(self.twin)
         self.twin.run("detect", "--seed", "1")
+        self._digest = self.twin.digest()
 
     def _feed(self, command: Ringwatch) -> Done:
         return command.run("ingest", self._drop())
@@ -107,11 +108,11 @@ class Chain:
         Raises:
             AssertionError: a batch was lost or is half there.
         """
-        before, known = self.twin.digest(), batches(self.target.workspace)
+        before, known = self._digest, batches(self.target.workspace)
         self._number += 1
         drop = self._drop()
         self.twin.run("ingest", drop)
-        after = self.twin.digest()
+        after = self._digest = self.twin.digest()
         assert before != after
 
         done = self.target.call("ingest", drop, kill_after=self._moment(self.ingest_seconds))
@@ -142,7 +143,6 @@ class Chain:
         self.twin.run("detect", "--seed", "1")
         after = self.twin.members(self._folder / "after.csv")
         assert before != after
-        digest = self.twin.digest()
 
         done = self.target.call("detect", "--seed", "1", kill_after=self._moment(self.detect_seconds))
         assert done.code in (0, KILLED), done.stderr
@@ -150,10 +150,10 @@ class Chain:
         assert committed or done.code == KILLED, "acknowledged, and not there"
         found = self.target.members(self._folder / "found.csv")
         assert found == (after if committed else before), "readers see half a run"
-        assert self.target.digest() == digest, "the graph of the log has changed"
+        assert self.target.digest() == self._digest, "the graph of the log has changed"
 
         self.target.run("detect", "--seed", "1")
         assert self.target.members(self._folder / "again.csv") == after, "it comes out otherwise than undisturbed"
-        assert self.target.digest() == digest
+        assert self.target.digest() == self._digest
         assert not (left := orphans(self.target.workspace)), left
         tally.add(done, committed=committed)
