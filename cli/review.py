@@ -102,10 +102,10 @@ def _retire(
 
 
 def _signer(workspace: Workspace, name: str, file: Path | None) -> Signer:
-    from ringwatch.review import load_book, unlock
+    from ringwatch.review import load_book, sign_in
 
     load_book(workspace).reviewer(name)
-    return unlock(workspace, name, passphrase(name, file))
+    return sign_in(workspace, name, passphrase(name, file))
 
 
 # -- cases -----------------------------------------------------------------------------------------------------------
@@ -123,22 +123,12 @@ def _queue(
     """List what to look at next: most harm prevented for a minute of review first."""
     from ringwatch.export import records
     from ringwatch.pipeline import load_run
-    from ringwatch.review import Role, State, load_book, review_queue
+    from ringwatch.review import load_book, narrow, review_queue
 
     workspace = session.workspace()
     book, run = load_book(workspace), load_run(workspace)
-    table = review_queue(run, book)
-    for name in state or ():
-        if name != "new":
-            _named(State, name)
-    if state:
-        table = table[table["state"].isin(state)]
-    if reviewer is not None:
-        who = book.reviewer(reviewer)
-        waiting = table["state"] == State.PROPOSED
-        mine = (table["proposer"] == who.name) | (who.role is not Role.REVIEWER)
-        table = table[~(waiting & mine)]
-    table = table[table["score"].fillna(1.0) >= min_score]
+    who = None if reviewer is None else book.reviewer(reviewer)
+    table = narrow(review_queue(run, book), states=state or (), reviewer=who, min_score=min_score)
     shown = records(table.head(limit))
     rows = [
         (
@@ -359,13 +349,13 @@ def _say_done(session: Session, done: Done, more: dict[str, Any] | None = None) 
 
 def _history(session: Session, case: _Case, reviewer: _Looks = None) -> None:
     """Show a case: how it stands, and who did what, when and why."""
-    from ringwatch.review import load_book
+    from ringwatch.review import history, load_book
 
     book = load_book(session.workspace())
     if reviewer is not None:
         book.reviewer(reviewer)
     found = book.case(case)
-    events = [_event(entry) for entry in found.events]
+    events = history(found)
 
     def show() -> None:
         _show_case(session, found)
@@ -375,24 +365,6 @@ def _history(session: Session, case: _Case, reviewer: _Looks = None) -> None:
         )
 
     session.say("case", {**found.document(), "history": events}, show)
-
-
-def _event(entry: dict[str, Any]) -> dict[str, Any]:
-    what = str(entry.get("decision", entry["action"].removeprefix("case-")))
-    job = entry.get("job", {})
-    return {
-        "time": entry["time"],
-        "actor": entry.get("actor"),
-        "what": what,
-        "reason": entry.get("reason", ""),
-        "account": entry.get("account"),
-        "accounts": entry.get("accounts"),
-        "digest": entry.get("digest"),
-        "job": job.get("id"),
-        "job_cases": job.get("cases"),
-        "signed": "signature" in entry,
-        "hash": entry["hash"],
-    }
 
 
 def _show_case(session: Session, case: Case) -> None:

@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ringwatch.export.drawing import STRONGEST, Waterfall, draw, waterfalls
 from ringwatch.export.json_format import records
-from ringwatch.export.layout import layout
 from ringwatch.export.packet import Format, Packet, Reviewed
 from ringwatch.export.text import escaped
-from ringwatch.graphs.clusters import ABUSE_LAYERS
 
 _WIDE, _HIGH = 960, 640
-_STRONGEST = 3
-"""Ties that are drawn of each account, its strongest; all of them would be a blot."""
 _NAMED = 60
 """A graph of more nodes has no names in it; they are in the titles of its points."""
 _CROWDED = 600
@@ -98,24 +95,20 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
         ],
     )
     reasons = records(packet.evidence[packet.evidence["cluster_id"] == name])
-    for question, some in (
-        ("One operation?", [reason for reason in reasons if reason["layer"] not in ABUSE_LAYERS]),
-        ("Abuse?", [reason for reason in reasons if reason["layer"] in ABUSE_LAYERS]),
-    ):
-        if some:
-            yield f"<h2>{question}</h2>"
-            yield _waterfall(question, sorted(some, key=lambda reason: -reason["bits"]))
-            yield _table(
-                ("bits", "layer", "reason"),
-                [(f"{one['bits']:+.2f}", one["layer"].replace("_", " "), one["text"]) for one in some],
-                numbers=(0,),
-            )
+    for waterfall in waterfalls(reasons):
+        yield f"<h2>{waterfall.question}</h2>"
+        yield _waterfall(waterfall)
+        yield _table(
+            ("bits", "layer", "reason"),
+            [(f"{one['bits']:+.2f}", one["layer"].replace("_", " "), one["text"]) for one in waterfall.reasons],
+            numbers=(0,),
+        )
     yield "<h2>Graph</h2>"
     yield _graph(packet, set(members["id"]))
     days = packet.timeline[packet.timeline["cluster_id"] == name]
     if len(days):
         yield "<h2>Days</h2>"
-        yield _timeline(days)
+        yield timeline_svg(days)
     yield "<h2>Members</h2>"
     review = packet.review
     rows = [
@@ -155,20 +148,19 @@ def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, numbers: tu
     return f"<table>{head}<tbody>{body}</tbody></table>"
 
 
-def _waterfall(question: str, reasons: list[dict[str, Any]]) -> str:
+def _waterfall(waterfall: Waterfall) -> str:
     """Reasons as steps, each from where the sum before it ends."""
-    ends = np.cumsum([0.0, *(reason["bits"] for reason in reasons)])
-    low, high = float(min(0.0, ends.min())), float(max(0.0, ends.max()))
+    ends, reasons = waterfall.sums, waterfall.reasons
     left, right = 190, _WIDE - 70
-    scale = (right - left) / max(high - low, 1e-9)
+    scale = (right - left) / max(waterfall.high - waterfall.low, 1e-9)
 
     def place(bits: float) -> float:
-        return left + (bits - low) * scale
+        return left + (bits - waterfall.low) * scale
 
     zero, bottom = place(0.0), _ROW * (len(reasons) + 1)
     bars = [f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{bottom}"/>']
     for number, reason in enumerate(reasons):
-        start, end = sorted((place(float(ends[number])), place(float(ends[number + 1]))))
+        start, end = sorted((place(ends[number]), place(ends[number + 1])))
         kind, top = ("for" if reason["bits"] >= 0 else "against"), number * _ROW
         layer = reason["layer"].replace("_", " ")
         bars.append(
@@ -180,56 +172,42 @@ def _waterfall(question: str, reasons: list[dict[str, Any]]) -> str:
         )
     top = len(reasons) * _ROW
     bars.append(f'<text x="{left - 10}" y="{top + 17}" text-anchor="end">together</text>')
-    bars.append(f'<text x="{place(float(ends[-1])) + 6:.1f}" y="{top + 17}">{ends[-1]:+.1f}</text>')
-    label = f"{question} Reasons in bits, {len(reasons)} of them, together {ends[-1]:+.1f}."
+    bars.append(f'<text x="{place(ends[-1]) + 6:.1f}" y="{top + 17}">{ends[-1]:+.1f}</text>')
+    label = f"{waterfall.question} Reasons in bits, {len(reasons)} of them, together {ends[-1]:+.1f}."
     return f'<svg role="img" aria-label="{shown(label)}" viewBox="0 0 {_WIDE} {bottom}">{"".join(bars)}</svg>'
 
 
 def _graph(packet: Packet, members: set[str]) -> str:
     """Members and what they share; of the ties between accounts each one's strongest."""
-    edges = packet.edges[packet.edges["src"].isin(members)]
-    ties = edges[edges["type"] == "COORDINATED_WITH"]
-    ties = ties[ties["dst"].isin(members)].sort_values(
-        ["bits", "src", "dst"], ascending=[False, True, True], ignore_index=True
-    )
-    # Which of its account's ties each end is, by strength: rows are in that order.
-    ends_of = pd.concat([ties["src"], ties["dst"]]).sort_index(kind="stable")
-    rank = ends_of.groupby(ends_of).cumcount()
-    ties = ties[rank.groupby(level=0).min() < _STRONGEST]
-    uses = edges[edges["type"] != "COORDINATED_WITH"]
-    drawn = pd.concat([ties, uses], ignore_index=True)
-    names = [*sorted(members), *sorted(set(uses["dst"]))]
-    number = {name: place for place, name in enumerate(names)}
-    kinds = packet.nodes.set_index("id")["kind"]
-    ends = np.array([[number[a], number[b]] for a, b in zip(drawn["src"], drawn["dst"], strict=True)], dtype=np.int64)
-    ends = ends.reshape(-1, 2)
-    weight = drawn["bits"].astype("float64").fillna(4.0).to_numpy(dtype=np.float64)
-    places = layout(len(names), ends, weight) * [_WIDE - 80, _HIGH - 60] + [40, 30]
+    drawing = draw(packet, members)
+    names = drawing.nodes["id"].tolist()
+    places = drawing.nodes[["x", "y"]].to_numpy() * [_WIDE - 80, _HIGH - 60] + [40, 30]
+    edges = drawing.edges
     marks = [
         f'<line class="{"tie" if together else "use"}" x1="{places[a, 0]:.1f}" y1="{places[a, 1]:.1f}"'
         f' x2="{places[b, 0]:.1f}" y2="{places[b, 1]:.1f}"/>'
-        for (a, b), together in zip(ends.tolist(), (drawn["type"] == "COORDINATED_WITH").tolist(), strict=True)
+        for a, b, together in zip(edges["a"], edges["b"], edges["type"] == "COORDINATED_WITH", strict=True)
     ]
     size = 6.0 if len(names) <= _NAMED else 4.0 if len(names) <= _CROWDED else 2.5
-    for name, (x, y) in zip(names, places.tolist(), strict=True):
-        account = name in members
-        kind = "account" if account else str(kinds[name]).replace("_", " ")
-        title = f"<title>{shown(kind)}: {shown(name)}</title>"
+    for name, kind, (x, y) in zip(names, drawing.nodes["kind"], places.tolist(), strict=True):
+        account, said = kind == "account", kind.replace("_", " ")
+        title = f"<title>{shown(said)}: {shown(name)}</title>"
         if account:
             marks.append(f'<circle class="account" cx="{x:.1f}" cy="{y:.1f}" r="{size}">{title}</circle>')
         else:
             marks.append(f'<rect class="entity" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{title}</rect>')
         if len(names) <= _NAMED:
-            text = name if account else kind
+            text = name if account else said
             marks.append(f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">{shown(text[:24])}</text>')
     label = f"{len(members)} accounts (circles) and {len(names) - len(members)} entities that they share (squares)."
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDE} {_HIGH}">{"".join(marks)}</svg>'
-        f'<p class="soft">{label} Lines between accounts: the {_STRONGEST} strongest ties of each.</p>'
+        f'<p class="soft">{label} Lines between accounts: the {STRONGEST} strongest ties of each.</p>'
     )
 
 
-def _timeline(days: pd.DataFrame) -> str:
+def timeline_svg(days: pd.DataFrame) -> str:
+    """Events by day (day, events, harmful) as bars, and a sentence that says the same."""
     daily = days.set_index("day")[["events", "harmful"]].sort_index().asfreq("D", fill_value=0)
     step = -(-len(daily) // 240)
     counts = daily.groupby(np.arange(len(daily)) // step).sum()

@@ -8,6 +8,8 @@ workspace, it has the same bytes.
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +77,29 @@ def export_takedown(workspace: Workspace, case_id: str, output: Path, *, wait: f
         UsageError: there is no such case, or `output` cannot be written or holds something else.
         BusyError: another process writes to the audit log for longer than `wait` seconds.
     """
+    after, files, collateral = _hand_out(workspace, case_id, wait)
+    write_files(output, files)
+    sums = tuple((name, hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items()))
+    return PacketReport(after, output, sums, collateral)
+
+
+def pack_takedown(workspace: Workspace, case_id: str, *, wait: float = 10.0) -> bytes:
+    """The same packet as one ZIP file, in a folder that has the name of the case; the same packet, the same bytes.
+
+    Raises:
+        PolicyError, UsageError, BusyError: as `export_takedown`.
+    """
+    _, files, _ = _hand_out(workspace, case_id, wait)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in sorted(files.items()):
+            # Times of day would make other bytes of the same packet: all of them are the format's first.
+            archive.writestr(zipfile.ZipInfo(f"{case_id}/{name}"), data, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def _hand_out(workspace: Workspace, case_id: str, wait: float) -> tuple[Case, dict[str, bytes], Collateral]:
+    """The files of the packet, once the audit log has that they were handed out."""
     book = load_book(workspace)
     case = book.case(case_id)
     approved = _as_approved(case)
@@ -82,11 +107,8 @@ def export_takedown(workspace: Workspace, case_id: str, output: Path, *, wait: f
     run = load_run(workspace, None if case.state is State.APPROVED else approved.run_id)
     cluster = standing_cluster(workspace, approved, run)
     files, collateral = render_takedown(workspace, book, approved, cluster, run)
-    manifest = files["manifest.json"]
-    after = record_export(workspace, case_id, approved.digest, hashlib.sha256(manifest).hexdigest(), wait=wait)
-    write_files(output, files)
-    sums = tuple((name, hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items()))
-    return PacketReport(after, output, sums, collateral)
+    manifest = hashlib.sha256(files["manifest.json"]).hexdigest()
+    return record_export(workspace, case_id, approved.digest, manifest, wait=wait), files, collateral
 
 
 def _as_approved(case: Case) -> Case:

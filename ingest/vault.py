@@ -71,8 +71,11 @@ def read_vault(workspace: Workspace, batch: str) -> Iterator[tuple[str, pa.Table
             yield entry["kind"], pa.ipc.open_stream(data).read_all()
 
 
-def reveal(workspace: Workspace, current: Current, token: str, *, reason: str) -> list[Revealed]:
-    """The originals behind a token, and the notes on it. The audit log has the reason before anything is returned.
+def reveal(
+    workspace: Workspace, current: Current, token: str, *, reason: str, by: str | None = None
+) -> list[Revealed]:
+    """The originals behind a token, and the notes on it. The audit log has the reason, and who asked (`by`) where
+    that is known, before anything is returned.
 
     Raises:
         UsageError: no reason is given, or no batch knows the token.
@@ -82,7 +85,8 @@ def reveal(workspace: Workspace, current: Current, token: str, *, reason: str) -
         raise UsageError("A reveal needs a reason.", hint="Give one with --reason; it is kept in the audit log.")
     # Whatever was typed may itself be an original: only what has the form of a token is repeated.
     known = TOKEN.fullmatch(token) is not None
-    record(workspace.audit_path, "reveal", token=token if known else None, reason=reason)
+    who = {} if by is None else {"actor": by}
+    record(workspace.audit_path, "reveal", token=token if known else None, reason=reason, **who)
     found: dict[Revealed, None] = {}
     for reader in _readers(workspace, current.batches if known else ()):
         for entry in reader.entries:

@@ -5,13 +5,14 @@ Every decision is signed by a reviewer's key and is a line of the audit log, whi
 
 from __future__ import annotations
 
-from ringwatch.review.cases import Action, Book, Case, Decision, State
-from ringwatch.review.ledger import Verified, anonymity_of, load_book, verify
-from ringwatch.review.queue import review_queue
+from ringwatch.review.cases import Action, Book, Case, Decision, State, choices, history, may_propose
+from ringwatch.review.ledger import Verified, anonymity_of, load_book, sign_in, verify
+from ringwatch.review.queue import NEW, narrow, review_queue
 from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
 from ringwatch.review.verdicts import publish_verdicts, verdict_labels
 from ringwatch.review.workflow import (
     Done,
+    current_cluster,
     decide,
     enrol,
     exclude,
@@ -25,6 +26,7 @@ from ringwatch.review.workflow import (
 )
 
 __all__ = [
+    "NEW",
     "Action",
     "Book",
     "Case",
@@ -36,17 +38,23 @@ __all__ = [
     "State",
     "Verified",
     "anonymity_of",
+    "choices",
+    "current_cluster",
     "decide",
     "enrol",
     "exclude",
+    "history",
     "include",
     "load_book",
+    "may_propose",
+    "narrow",
     "open_cases",
     "propose",
     "publish_verdicts",
     "record_export",
     "retire",
     "review_queue",
+    "sign_in",
     "standing_cluster",
     "undo",
     "unlock",

@@ -362,14 +362,10 @@ def _include(book: Book, entry: Entry) -> None:
 
 def _decide(book: Book, entry: Entry) -> None:
     decision = Decision(entry["decision"])
-    roles = (Role.REVIEWER, Role.ANALYST) if decision in _BY_ANALYSTS else (Role.REVIEWER,)
-    signer = book.signer(entry, *roles)
+    signer = book.signer(entry, *roles_for(decision))
     case = _in(book, entry, f"decided on by {decision}", *_FROM[decision])
     _said(entry)
-    if decision in _UNDONE and (signer.name == case.proposer or signer.key == case.proposer_key):
-        raise PolicyError(
-            f"{signer.name} proposed {case.case_id} and cannot decide on it.", hint="A second reviewer must."
-        )
+    check_second(case, decision, signer)
     changes: dict[str, Any] = {"state": _TO[decision]}
     if decision is Decision.APPROVE:
         if entry["digest"] != case.digest:
@@ -385,11 +381,75 @@ def _decide(book: Book, entry: Entry) -> None:
         if not entry["stands"]:
             changes["labels"] = {**case.labels, **dict.fromkeys(case.actions, ("benign", "outcome"))}
     elif decision in (Decision.APPEAL, Decision.UPHOLD, Decision.OVERTURN):
-        changes |= _appeal(case, decision, entry["accounts"], signer)
+        changes |= _appeal(case, decision, entry["accounts"])
     _put(book, case, entry, **changes)
 
 
-def _appeal(case: Case, decision: Decision, accounts: list[str], signer: Reviewer) -> dict[str, Any]:
+def roles_for(decision: Decision) -> tuple[Role, ...]:
+    """Who may decide so."""
+    return (Role.REVIEWER, Role.ANALYST) if decision in _BY_ANALYSTS else (Role.REVIEWER,)
+
+
+def check_second(case: Case, decision: Decision, who: Reviewer) -> None:
+    """Nothing, where the rule of two persons lets `who` decide so.
+
+    Raises:
+        PolicyError: it does not.
+    """
+    if decision in _UNDONE and (who.name == case.proposer or who.key == case.proposer_key):
+        raise PolicyError(
+            f"{who.name} proposed {case.case_id} and cannot decide on it.", hint="A second reviewer must."
+        )
+    if decision is Decision.UPHOLD and who.name in (case.proposer, case.approver):
+        raise PolicyError(
+            f"{who.name} proposed or approved {case.case_id} and cannot uphold it against an appeal.",
+            hint="A third reviewer must; overturning is open to every reviewer.",
+        )
+
+
+def choices(case: Case, who: Reviewer) -> dict[Decision, str]:
+    """The decisions that a case is open to as it stands; with each why `who` may not take it, or nothing."""
+    found = {}
+    for decision in Decision:
+        if case.state not in _FROM[decision]:
+            continue
+        found[decision] = ""
+        if who.role not in roles_for(decision):
+            found[decision] = f"{who.name} is {who.role}, and this takes {' or '.join(roles_for(decision))}."
+        else:
+            try:
+                check_second(case, decision, who)
+            except PolicyError as error:
+                found[decision] = error.message
+    return found
+
+
+def may_propose(case: Case | None, who: Reviewer) -> bool:
+    """Whether `who` may propose what is done about a case, or about a cluster that has none."""
+    return who.role is not Role.ADMIN and (case is None or case.state in _MAY_CHANGE)
+
+
+def history(case: Case) -> list[dict[str, Any]]:
+    """What was done about a case, oldest first, for people to read."""
+    return [
+        {
+            "time": entry["time"],
+            "actor": entry.get("actor"),
+            "what": str(entry.get("decision", entry["action"].removeprefix("case-"))),
+            "reason": entry.get("reason", ""),
+            "account": entry.get("account"),
+            "accounts": entry.get("accounts"),
+            "digest": entry.get("digest"),
+            "job": entry.get("job", {}).get("id"),
+            "job_cases": entry.get("job", {}).get("cases"),
+            "signed": "signature" in entry,
+            "hash": entry["hash"],
+        }
+        for entry in case.events
+    ]
+
+
+def _appeal(case: Case, decision: Decision, accounts: list[str]) -> dict[str, Any]:
     if not accounts or len(set(accounts)) != len(accounts):
         raise UsageError("An appeal is of accounts, each named once.", hint="Name them with --account.")
     appeals, labels = dict(case.appeals), dict(case.labels)
@@ -402,11 +462,6 @@ def _appeal(case: Case, decision: Decision, accounts: list[str], signer: Reviewe
         if appeals.get(account) != "open":
             raise UsageError(f"{account} has no open appeal in {case.case_id}.")
         upheld = decision is Decision.UPHOLD
-        if upheld and signer.name in (case.proposer, case.approver):
-            raise PolicyError(
-                f"{signer.name} proposed or approved {case.case_id} and cannot uphold it against an appeal.",
-                hint="A third reviewer must; overturning is open to every reviewer.",
-            )
         appeals[account] = "upheld" if upheld else "overturned"
         labels[account] = ("abusive" if upheld else "benign", "appeal")
     still = "open" in appeals.values()

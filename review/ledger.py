@@ -13,9 +13,10 @@ from typing import Any
 from ringwatch import audit
 from ringwatch.audit import AuditReport
 from ringwatch.clock import now
+from ringwatch.errors import PolicyError, UsageError
 from ringwatch.queries import Anonymity
 from ringwatch.review.cases import Book, fold
-from ringwatch.review.reviewers import Signer
+from ringwatch.review.reviewers import Signer, unlock, waste
 from ringwatch.workspace import Workspace
 
 Draft = tuple[str, Mapping[str, Any]]
@@ -39,6 +40,26 @@ def load_book(workspace: Workspace) -> Book:
         RingwatchError: the audit log does not hold, or breaks the rules.
     """
     return fold(workspace.current().workspace_id, audit.read(workspace.audit_path))
+
+
+def sign_in(workspace: Workspace, name: str, passphrase: str) -> Signer:
+    """A reviewer who may still sign, able to. Whether the name or the passphrase is wrong takes the same time to say.
+
+    Raises:
+        UsageError: there is no such reviewer. PolicyError: they are retired, the passphrase is not theirs, or the key
+            in their file is not the one that they were enrolled with.
+    """
+    book = load_book(workspace)
+    try:
+        signer = unlock(workspace, name, passphrase)
+    except UsageError:
+        waste(passphrase)
+        raise
+    if book.reviewer(name).key != signer.key:
+        raise PolicyError(
+            f"The key of {name} is not the one that was enrolled.", hint="Restore it from a backup; it signs nothing."
+        )
+    return signer
 
 
 def anonymity_of(workspace: Workspace) -> Anonymity:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
+from ringwatch.errors import UsageError
 from ringwatch.pipeline import Run
 from ringwatch.review.cases import Book, State
+from ringwatch.review.reviewers import Reviewer, Role
 
 COLUMNS = (
     "case_id", "state", "cluster_digest", "cluster_id", "size", "score", "abuse", "expected_harm", "minutes",
@@ -65,6 +69,34 @@ def review_queue(run: Run, book: Book) -> pd.DataFrame:
     weight = table["score"].fillna(0) * table["size"].fillna(0)
     order = np.lexsort((table["cluster_id"].astype(str), -weight, -table["harm_per_minute"].fillna(0.0)))
     return table.iloc[order][list(COLUMNS)].reset_index(drop=True)
+
+
+def narrow(
+    queue: pd.DataFrame,
+    *,
+    states: Collection[str] = (),
+    reviewer: Reviewer | None = None,
+    min_score: float = 0.0,
+    clusters: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """The rows of a queue that are in one of some states, have a score, are of some clusters, and that a reviewer can
+    go on with: what waits for a decision waits for somebody else than who proposed it, and for no analyst.
+
+    Raises:
+        UsageError: there is no such state.
+    """
+    for name in states:
+        if name not in (NEW, *State):
+            raise UsageError(f"There is no state '{name}'.", hint=f"Use one of: {', '.join((NEW, *State))}.")
+    keep = queue["score"].fillna(1.0) >= min_score
+    if states:
+        keep &= queue["state"].isin(list(states))
+    if clusters is not None:
+        keep &= queue["cluster_id"].isin(list(clusters))
+    if reviewer is not None:
+        mine = (queue["proposer"] == reviewer.name) | (reviewer.role is not Role.REVIEWER)
+        keep &= ~((queue["state"] == State.PROPOSED) & mine)
+    return queue[keep]
 
 
 def _rates(run: Run) -> pd.Series[float]:

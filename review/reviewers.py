@@ -154,6 +154,11 @@ def unlock(workspace: Workspace, name: str, passphrase: str) -> Signer:
         raise RingwatchError(f"{path} is damaged.", hint="Restore it from a backup, or enrol a new name.") from error
 
 
+def waste(passphrase: str) -> None:
+    """Takes the time of an `unlock`, so that how long a refusal takes does not tell which names there are."""
+    _stretch(passphrase, bytes(16), _COST, _BLOCK, _LANES)
+
+
 def _place(workspace: Workspace, name: str) -> Path:
     return workspace.root / "keys" / "reviewers" / f"{name}.json"
 

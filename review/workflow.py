@@ -167,17 +167,28 @@ def propose(
     reason: str,
     actions: Mapping[str, Action] | None = None,
     exclude: Mapping[str, str] | None = None,
+    seen: str | None = None,
+    digest: str | None = None,
     wait: float = 10.0,
 ) -> Done:
     """Proposes what is to be done about each member of a case that is not excluded: `action`, or what `actions` says
     of it. `exclude`: accounts to be excluded first, and why. What was proposed or approved before is void.
 
+    `seen` and `digest`: the head of the one case, and the digest of its cluster, as the signer looked at them.
+
     Raises:
         UsageError: no such case, or it is past proposing; an account is no member; no reason is given.
+        PolicyError: the case has gone on, or the cluster has changed, since the signer looked at it.
     """
     run, names = load_run(workspace), list(dict.fromkeys(cases))
     book = load_book(workspace)
     clusters = {name: current_cluster(workspace, book.case(name).cluster_id, run) for name in names}
+    for name, cluster in clusters.items():
+        if digest is not None and cluster.digest != digest:
+            raise PolicyError(
+                f"Cluster {cluster.cluster_id} has changed since you looked at it for {name}.",
+                hint="Look at it again; nothing was proposed.",
+            )
     job = _job(len(names), reason)
 
     everybody = {account for cluster in clusters.values() for account in cluster.members["account_id"]}
@@ -188,6 +199,7 @@ def propose(
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             cluster = clusters[name]
+            _check_seen(book.case(name), seen)
             members = sorted(cluster.members["account_id"])
             for account in sorted(set(exclude or {}) & set(members)):
                 why = (exclude or {})[account]
@@ -270,11 +282,7 @@ def decide(
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             case = book.case(name)
-            if seen is not None and (len(seen) < LEAST_SEEN or not case.head.startswith(seen)):
-                raise PolicyError(
-                    f"{name} has gone on since you looked at it.",
-                    hint=f"Look again: `ringwatch review history {name}`.",
-                )
+            _check_seen(case, seen)
             fields: dict[str, Any] = {"case_id": name, "decision": str(decision), "reason": reason, **job}
             if decision is Decision.APPROVE:
                 fields["digest"] = case.digest
@@ -289,6 +297,14 @@ def decide(
             yield "case-decide", fields
 
     return _done(write(workspace, signer, make, wait=wait), names, job)
+
+
+def _check_seen(case: Case, seen: str | None) -> None:
+    if seen is not None and (len(seen) < LEAST_SEEN or not case.head.startswith(seen)):
+        raise PolicyError(
+            f"{case.case_id} has gone on since you looked at it.",
+            hint=f"Look again: `ringwatch review history {case.case_id}`.",
+        )
 
 
 def undo(
