@@ -76,15 +76,15 @@ $(VENV)/.files: FORCE | $(VENV)/.made
 
 # Each install is a whole one: the tools bring the product, and once they are in, an update of it keeps them in step.
 $(VENV)/.runtime: pyproject.toml constraints.txt $(VENV)/.files
-	$(PIP) install --quiet -c constraints.txt -e '.[gnn$(if $(wildcard $(VENV)/.dev),$(comma)dev)]' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[gnn$(if $(wildcard $(VENV)/.dev),$(comma)dev$(comma)web)]' $(EDITABLE)
 	@touch $@ $(wildcard $(VENV)/.dev)
 
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.files
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,gnn]' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,gnn,web]' $(EDITABLE)
 	@touch $(VENV)/.runtime $@
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench,gnn]' $(EDITABLE)
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench,gnn,web]' $(EDITABLE)
 	@touch $@
 
 FORCE:

@@ -32,6 +32,7 @@ from ringwatch.cli import (
     query,
     replay,
     review,
+    serve,
     simulate,
     takedown,
     workspace,
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 for room in (
     workspace, ingest, detect, models, explain, bench, clusters, organizations, query, console, investigate, review,
-    takedown, export, evaluate, replay, evasion, graph, forget, simulate, demo,
+    takedown, serve, export, evaluate, replay, evasion, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ringwatch.export import records
+from ringwatch.export import came_from, records, shared_things
 from ringwatch.graphs.clusters import ABUSE_LAYERS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
         ("accounts", str(cluster.size)),
         ("seen", seen_in_words(cluster.first_seen, cluster.last_seen)),
         ("status", cluster.status),
-        ("lineage", _came_from(cluster)),
+        ("lineage", came_from(cluster)),
         ("organization", cluster.organization_id or "none is known"),
         ("run", cluster.run_id),
     )
@@ -72,23 +72,6 @@ def show_reasons(session: Session, reasons: list[dict[str, Any]], question: str)
         about["Abuse?" if reason["layer"] in ABUSE_LAYERS else question].append(reason)
     for asked, found in about.items():
         _reasons(session, asked, found)
-
-
-def _came_from(cluster: Cluster) -> str:
-    """What the cluster was in the run before, in a line."""
-    said = []
-    for row in records(cluster.lineage):
-        name, kind = row["from_cluster_id"], row["kind"]
-        if name is None:
-            return "new in this run"
-        joined, left = row["size"] - row["shared"], row["before"] - row["shared"]
-        if kind == "returned" and not row["shared"]:
-            said.append(f"returned: the operator of {name} ({row['before']} accounts) is back with other accounts")
-        elif kind in ("merged", "split"):
-            said.append(f"{kind} from {name} ({row['shared']} of its {row['before']} accounts)")
-        else:
-            said.append(f"{kind}: {row['before']} → {row['size']} accounts, {joined} joined, {left} left")
-    return "; ".join(said) or "unknown"
 
 
 def _reasons(session: Session, question: str, reasons: list[dict[str, Any]]) -> None:
@@ -146,13 +129,7 @@ def _members(session: Session, cluster: Cluster) -> None:
 def _entities(session: Session, cluster: Cluster) -> None:
     if cluster.entities.empty:
         return
-    held = (
-        cluster.entities.groupby(["type", "token"], sort=True)["account_id"]
-        .nunique()
-        .rename("accounts")
-        .reset_index()
-    )
-    held = held.sort_values(["accounts", "type", "token"], ascending=[False, True, True]).head(_ENTITIES)
+    held = shared_things(cluster).head(_ENTITIES)
     session.line()
     session.line("What they share most", style="bold")
     session.table(

@@ -5,11 +5,13 @@ A format is one module with one `Format`, made of the tables of a `Packet`, and 
 
 from __future__ import annotations
 
-from ringwatch.export.drawing import STRONGEST, Drawing, Waterfall, draw, waterfalls
+from ringwatch.export.collateral import Collateral, estimate_collateral
+from ringwatch.export.drawing import STRONGEST, Drawing, Waterfall, draw, waterfalls, without_bits
 from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
 from ringwatch.export.json_format import records
 from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
 from ringwatch.export.page import timeline_svg
+from ringwatch.export.said import came_from, shared_things
 from ringwatch.export.tables import write_table
 from ringwatch.export.takedown import PacketReport, export_takedown, pack_takedown
 from ringwatch.export.text import escaped, unescaped
@@ -17,6 +19,7 @@ from ringwatch.export.text import escaped, unescaped
 __all__ = [
     "FORMATS",
     "STRONGEST",
+    "Collateral",
     "Drawing",
     "ExportReport",
     "Format",
@@ -25,16 +28,20 @@ __all__ = [
     "Reviewed",
     "Waterfall",
     "Words",
+    "came_from",
     "draw",
     "escaped",
+    "estimate_collateral",
     "export_takedown",
     "find_format",
     "make_packet",
     "pack_takedown",
     "records",
+    "shared_things",
     "timeline_svg",
     "unescaped",
     "waterfalls",
+    "without_bits",
     "write_clusters",
     "write_table",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,14 @@ class Waterfall:
     @property
     def high(self) -> float:
         return max(self.sums)
+
+
+_BITS = re.compile(r" \([+\-−][0-9.]+ bits[^()]*\)(?=\.?$)")
+
+
+def without_bits(sentence: str) -> str:
+    """The sentence of a reason for where its bits stand beside it."""
+    return _BITS.sub("", sentence)
 
 
 def waterfalls(reasons: Sequence[dict[str, Any]]) -> list[Waterfall]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ringwatch.review.cases import Action, Book, Case, Decision, State, choices, history, may_propose
 from ringwatch.review.ledger import Verified, anonymity_of, load_book, sign_in, verify
-from ringwatch.review.queue import NEW, narrow, review_queue
+from ringwatch.review.queue import NEW, matching, narrow, review_queue
 from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
+from ringwatch.review.similar import similar_clusters
 from ringwatch.review.verdicts import publish_verdicts, verdict_labels
 from ringwatch.review.workflow import (
     Done,
@@ -46,6 +47,7 @@ __all__ = [
     "history",
     "include",
     "load_book",
+    "matching",
     "may_propose",
     "narrow",
     "open_cases",
@@ -55,6 +57,7 @@ __all__ = [
     "retire",
     "review_queue",
     "sign_in",
+    "similar_clusters",
     "standing_cluster",
     "undo",
     "unlock",

@@ -99,6 +99,14 @@ def narrow(
     return queue[keep]
 
 
+def matching(run: Run, book: Book, text: str) -> set[str]:
+    """The clusters that a text names: by their id or how it begins, by a case's id, or by an account that is in one."""
+    found = {case.cluster_id for case in book.cases.values() if case.case_id == text}
+    found |= set(run.members.loc[run.members["account_id"] == text, "cluster_id"])
+    known = {*run.clusters["cluster_id"], *(case.cluster_id for case in book.cases.values())}
+    return found | {name for name in known if name.startswith(text)}
+
+
 def _rates(run: Run) -> pd.Series[float]:
     """Harmful events in `HORIZON_DAYS` at each cluster's rate; those of late count most."""
     days = run.timeline

@@ -1,0 +1,43 @@
+"""What is said of a cluster beside its reasons, the same at every door: what its members share, where it comes from."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ringwatch.export.json_format import records
+from ringwatch.graphs.clusters import Cluster
+
+_SEALED = r"[a-z][a-z0-9_]*_[0-9a-f]{32}\Z"
+
+
+def shared_things(cluster: Cluster) -> pd.DataFrame:
+    """What members share, by how many of them: type, token, accounts, uses, last_seen, sealed (the token by which the
+    vault knows the original; null where there is none: networks, domains, moments)."""
+    held = (
+        cluster.entities.groupby(["type", "token"], sort=True)
+        .agg(accounts=("account_id", "nunique"), uses=("count", "sum"), last_seen=("last_seen", "max"))
+        .reset_index()
+    )
+    held = held.sort_values(["accounts", "type", "token"], ascending=[False, True, True], ignore_index=True)
+    token = held["token"].astype("object")
+    family = held["type"] == "prompt_family"
+    # A family is named after one of its texts, which is its exemplar.
+    exemplar = "prompt_" + token.str.removeprefix("p")
+    return held.assign(sealed=token.where(token.str.match(_SEALED), None).mask(family, exemplar))
+
+
+def came_from(cluster: Cluster) -> str:
+    """What the cluster was in the run before, in a line."""
+    said = []
+    for row in records(cluster.lineage):
+        name, kind = row["from_cluster_id"], row["kind"]
+        if name is None:
+            return "new in this run"
+        joined, left = row["size"] - row["shared"], row["before"] - row["shared"]
+        if kind == "returned" and not row["shared"]:
+            said.append(f"returned: the operator of {name} ({row['before']} accounts) is back with other accounts")
+        elif kind in ("merged", "split"):
+            said.append(f"{kind} from {name} ({row['shared']} of its {row['before']} accounts)")
+        else:
+            said.append(f"{kind}: {row['before']} → {row['size']} accounts, {joined} joined, {left} left")
+    return "; ".join(said) or "unknown"

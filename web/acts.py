@@ -1,0 +1,149 @@
+"""What the forms do. Whatever is signed takes the passphrase with it: no key outlives the request."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, BackgroundTasks
+from fastapi.responses import JSONResponse, Response
+
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.export import escaped, pack_takedown, unescaped
+from ringwatch.ingest import reveal
+from ringwatch.pipeline import load_cluster, whole_token
+from ringwatch.review import (
+    Action,
+    Case,
+    Decision,
+    Signer,
+    current_cluster,
+    decide,
+    exclude,
+    include,
+    open_cases,
+    propose,
+    publish_verdicts,
+    undo,
+)
+from ringwatch.web.visits import Form, Sent, Visit, Visiting, chosen, path_of, wants_json
+from ringwatch.workspace import Workspace
+
+router = APIRouter()
+
+_WAIT = 5.0
+"""Seconds that somebody waits for another writer of the audit log."""
+
+
+def _signer(v: Visit, form: Form) -> Signer:
+    v.check(form)
+    return v.desk.signer(v.reviewer.name, form.passphrase())
+
+
+def _publish(workspace: Workspace) -> None:
+    """Brings verdicts to the labels, unless somebody is writing: `detect` and `train` do it themselves."""
+    try:
+        publish_verdicts(workspace, wait=0.0)
+    except RingwatchError:
+        # The decision stands; `detect` and `train` say what keeps them from counting it.
+        return
+
+
+def _at(case: Case) -> str:
+    return path_of("cases", case.case_id)
+
+
+@router.post("/clusters/{cluster_id}/open")
+def open_case(v: Visiting, cluster_id: str, form: Sent) -> Response:
+    done = open_cases(v.workspace, _signer(v, form), [cluster_id], wait=_WAIT)
+    return v.go(_at(done.cases[0]), f"{done.cases[0].case_id} is open.")
+
+
+@router.post("/clusters/{cluster_id}/propose")
+def propose_case(v: Visiting, cluster_id: str, form: Sent) -> Response:
+    """Proposes on the case of a cluster; opens one where there is none."""
+    signer = _signer(v, form)
+    reason, digest = form.one("reason"), form.one("digest")
+    action = Action(chosen(form.one("action"), list(Action), "action"))
+    if not reason:
+        raise UsageError("A proposal needs a reason.", hint="Say why; the audit log keeps it.")
+    cluster = current_cluster(v.workspace, cluster_id)
+    members = sorted(cluster.members["account_id"])
+    out = set(form.numbered("x")) if cluster.digest == digest else set()
+    why, said = form.numbered("w"), form.numbered("a")
+    missing = sorted(out - set(why))
+    if missing:
+        raise UsageError(
+            f"{members[missing[0]]} is left out without a reason.", hint="Say why; the audit log keeps it."
+        )
+    case_id = form.one("case")
+    book = v.book
+    known = dict(book.case(case_id).excluded) if case_id else {}
+    changed = {
+        members[n]: Action(chosen(text, list(Action), "action")) for n, text in said.items() if n < len(members)
+    }
+    if not case_id:
+        if cluster.digest != digest:
+            raise UsageError(f"Cluster {cluster_id} has changed since you looked at it.", hint="Load the page again.")
+        case_id = open_cases(v.workspace, signer, [cluster_id], wait=_WAIT).cases[0].case_id
+        known = {}
+    done = propose(
+        v.workspace, signer, [case_id], action=action, reason=reason, actions=changed,
+        exclude={members[n]: why[n] for n in sorted(out) if members[n] not in known},
+        seen=form.one("seen") or None, digest=digest, wait=_WAIT,
+    )  # fmt: skip
+    return v.go(_at(done.cases[0]), f"{case_id} is proposed: a second reviewer decides on it.")
+
+
+@router.post("/cases/{case_id}/decide")
+def decide_case(v: Visiting, case_id: str, form: Sent, later: BackgroundTasks) -> Response:
+    decision = Decision(chosen(form.one("decision"), list(Decision), "decision"))
+    appeals = (Decision.APPEAL, Decision.UPHOLD, Decision.OVERTURN)
+    done = decide(
+        v.workspace, _signer(v, form), [case_id], decision, reason=form.one("reason"),
+        accounts=form.ids("accounts") if decision in appeals else (), stands=form.one("stands") == "1",
+        seen=form.one("seen"), wait=_WAIT,
+    )  # fmt: skip
+    later.add_task(_publish, v.workspace)
+    return v.go(_at(done.cases[0]), f"{case_id} is {done.cases[0].state}.")
+
+
+@router.post("/cases/{case_id}/exclude")
+def exclude_member(v: Visiting, case_id: str, form: Sent, later: BackgroundTasks) -> Response:
+    account, reason = unescaped(form.one("account")), form.one("reason")
+    change = include if form.one("back") else exclude
+    done = change(v.workspace, _signer(v, form), case_id, account, reason=reason, wait=_WAIT)
+    later.add_task(_publish, v.workspace)
+    return v.go(_at(done.cases[0]), f"{account} is {'in' if form.one('back') else 'left out of'} {case_id}.")
+
+
+@router.post("/cases/{case_id}/undo")
+def undo_job(v: Visiting, case_id: str, form: Sent, later: BackgroundTasks) -> Response:
+    done, moved = undo(v.workspace, _signer(v, form), form.one("job"), reason=form.one("reason"), wait=_WAIT)
+    later.add_task(_publish, v.workspace)
+    rest = f" {', '.join(moved)} had gone on." if moved else ""
+    return v.go(path_of("cases", case_id), f"Taken back in {len(done.cases)} cases.{rest}")
+
+
+@router.post("/cases/{case_id}/packet")
+def packet(v: Visiting, case_id: str, form: Sent) -> Response:
+    v.check(form)
+    data = pack_takedown(v.workspace, case_id, wait=_WAIT)
+    return Response(
+        data,
+        media_type="application/zip",
+        headers={"content-disposition": f'attachment; filename="{v.book.case(case_id).case_id}.zip"'},
+    )
+
+
+@router.post("/clusters/{cluster_id}/reveal")
+def reveal_original(v: Visiting, cluster_id: str, form: Sent) -> Response:
+    """Shows an original; the audit log has who, what and why before."""
+    v.check(form)
+    load_cluster(v.workspace, cluster_id, v.desk.run(v.workspace))
+    token = whole_token(v.workspace, unescaped(form.one("original")))
+    found = reveal(v.workspace, v.workspace.current(), token, reason=form.one("reason"), by=v.reviewer.name)
+    if wants_json(v.request):
+        return JSONResponse({"values": [{"kind": one.kind, "value": _lines(one.value)} for one in found]})
+    return v.page("original", at="", cluster_id=cluster_id, original=token, found=found)
+
+
+def _lines(text: str) -> list[str]:
+    return [escaped(line) for line in text.splitlines()]

@@ -1,0 +1,270 @@
+"""The pages that are read: the queue, a cluster with its case, the audit log."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup
+
+from ringwatch import audit
+from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.export import (
+    STRONGEST,
+    Collateral,
+    Waterfall,
+    came_from,
+    escaped,
+    estimate_collateral,
+    records,
+    shared_things,
+    timeline_svg,
+    waterfalls,
+    without_bits,
+)
+from ringwatch.graphs import Cluster
+from ringwatch.pipeline import Run, load_cluster
+from ringwatch.review import (
+    NEW,
+    Action,
+    Case,
+    Decision,
+    State,
+    choices,
+    history,
+    matching,
+    may_propose,
+    narrow,
+    review_queue,
+    similar_clusters,
+    verify,
+)
+from ringwatch.web.visits import Visit, Visiting, path_of
+
+router = APIRouter()
+
+_ROWS = 50
+_LINES = 200
+_THINGS = 16
+_STATES = (NEW, State.OPEN, State.PROPOSED, State.RETURNED, State.APPROVED, State.EXPORTED, State.APPEALED)
+_DECISIVE = (Decision.APPROVE, Decision.UPHOLD)
+
+
+@router.get("/queue")
+def queue(
+    v: Visiting,
+    state: Annotated[list[str] | None, Query()] = None,
+    score: float = 0.0,
+    mine: int = 0,
+    find: str = "",
+    page: int = 1,
+    said: str = "",
+) -> HTMLResponse:
+    run = v.desk.run(v.workspace)
+    everything = review_queue(run, v.book)
+    find = find.strip()
+    table = narrow(
+        everything,
+        states=state or (),
+        reviewer=v.reviewer if mine else None,
+        min_score=score,
+        clusters=matching(run, v.book, find) if find else None,
+    )
+    pages = max(1, -(-len(table) // _ROWS))
+    page = min(max(page, 1), pages)
+    layers = run.clusters.set_index("cluster_id")["layers"]
+    rows = records(table.iloc[(page - 1) * _ROWS : page * _ROWS])
+    for row in rows:
+        row["layers"] = list(layers.get(row["cluster_id"], []))
+    return v.page(
+        "queue", at="queue", run=run.record, rows=rows, total=len(table), page=page, pages=pages, first=(page - 1) * _ROWS,
+        best=float(everything["harm_per_minute"].max()) if len(everything) else 0.0,
+        states=_STATES, counts=everything["state"].value_counts().to_dict(), chosen=state or [], score=score,
+        mine=mine, find=find, said=said,
+    )  # fmt: skip
+
+
+@router.get("/clusters/{cluster_id}")
+def cluster(v: Visiting, cluster_id: str, said: str = "") -> HTMLResponse:
+    run = v.desk.run(v.workspace)
+    found = load_cluster(v.workspace, cluster_id, run)
+    cases = v.book.of_cluster(cluster_id)
+    case = cases[-1] if cases else None
+    if case is not None and not case.active and case.digest != found.digest:
+        # What became of it is over, and it is another cluster now.
+        case = None
+    return _cluster(v, run, found, case, said)
+
+
+@router.get("/cases/{case_id}")
+def case(v: Visiting, case_id: str, said: str = "") -> HTMLResponse:
+    found = v.book.case(case_id)
+    run = v.desk.run(v.workspace)
+    if found.digest not in set(run.clusters.loc[run.clusters["cluster_id"] == found.cluster_id, "digest"]):
+        run = v.desk.run(v.workspace, found.run_id)
+    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, said)
+
+
+def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str) -> HTMLResponse:
+    newest = v.workspace.current().runs[-1] == run.record.run_id
+    stale = case is not None and (not newest or case.digest != found.digest)
+    reasons = [*records(found.evidence), *records(found.counter_evidence)]
+    things = records(shared_things(found))
+    exemplars = [one for one in things if one["type"] == "prompt_family"][:_THINGS]
+    facts = v.desk.facts(v.workspace, run, found)
+    editing = may_propose(case, v.reviewer) and newest
+    options = choices(case, v.reviewer) if case is not None else {}
+    return v.page(
+        "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest, said=said,
+        falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
+        harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
+        days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)
+        things=[one for one in things if one["type"] != "prompt_family"][:_THINGS], exemplars=exemplars,
+        more=max(0, len(things) - len(exemplars) - _THINGS), came=came_from(found),
+        similar=records(similar_clusters(run, v.book, found.cluster_id)),
+        cases=v.book.of_cluster(found.cluster_id), history=history(case) if case is not None else [],
+        choices=options, default=next((one for one, why in options.items() if not why), None),
+        editing=editing, actions=list(Action), counts=_counts(case), hit=_hit(found, case), strongest=STRONGEST,
+        job=_job(case), why=_words(case), open_appeals=_appeals(case),
+    )  # fmt: skip
+
+
+def _steps(waterfall: Waterfall) -> dict[str, Any]:
+    """A waterfall in hundredths of its width."""
+    span = max(waterfall.high - waterfall.low, 1e-9)
+
+    def place(bits: float) -> float:
+        return round(100 * (bits - waterfall.low) / span, 2)
+
+    steps = []
+    for one, before, after in zip(waterfall.reasons, waterfall.sums, waterfall.sums[1:], strict=False):
+        left, right = sorted((place(before), place(after)))
+        steps.append(
+            {
+                **one,
+                "text": without_bits(one["text"]),
+                "left": left,
+                "width": max(round(right - left, 2), 0.4),
+                "after": place(after),
+            }
+        )
+    return {
+        "question": waterfall.question, "steps": steps, "zero": place(0.0), "total": waterfall.sums[-1],
+        "end": place(waterfall.sums[-1]),
+    }  # fmt: skip
+
+
+def _members(found: Cluster, facts: pd.DataFrame, case: Case | None) -> list[dict[str, Any]]:
+    """The members, those that belong least first: a mistake is looked for there. `number`: the place among the ids in
+    their order, which stands for a member in the form, and is that of the digest."""
+    ends = pd.concat([found.edges["src"], found.edges["dst"]]).value_counts()
+    table = found.members.sort_values("account_id", ignore_index=True)
+    table = table.assign(
+        number=np.arange(len(table)),
+        ties=table["account_id"].map(ends).fillna(0).astype(int),
+        **{name: facts.loc[table["account_id"], name].to_numpy() for name in ("events", "harmful", "harm", "status")},
+    )
+    rows = records(table.sort_values(["membership", "account_score", "account_id"], ignore_index=True))
+    for row in rows:
+        account = row["account_id"]
+        row["why"] = case.excluded.get(account) if case else None
+        row["action"] = case.actions.get(account) if case else None
+        row["appeal"] = case.appeals.get(account) if case else None
+    return rows
+
+
+def _counts(case: Case | None) -> dict[str, int]:
+    """How many accounts each action is proposed for."""
+    said = list(case.actions.values()) if case else []
+    return {str(action): said.count(action) for action in Action if action in said}
+
+
+def _hit(found: Cluster, case: Case | None) -> Collateral:
+    """Whom it may hit by mistake: of the proposal, or of everybody."""
+    acted = found.members["account_id"].isin(
+        [name for name, action in case.actions.items() if action != Action.MONITOR]
+        if case and case.actions
+        else list(set(found.members["account_id"]) - set(case.excluded if case else ()))
+    )
+    return estimate_collateral(found.members.loc[acted, "membership"].to_numpy(dtype=np.float64), found.score)
+
+
+def _job(case: Case | None) -> str | None:
+    """The job that the newest event of a case is a part of."""
+    job: str | None = history(case)[-1]["job"] if case else None
+    return job
+
+
+def _words(case: Case | None) -> str:
+    """Why what stands proposed was proposed."""
+    said = [one["reason"] for one in history(case) if one["what"] == "propose"] if case and case.actions else []
+    return said[-1] if said else ""
+
+
+def _appeals(case: Case | None) -> list[str]:
+    return [name for name, state in case.appeals.items() if state == "open"] if case else []
+
+
+@router.get("/clusters/{cluster_id}/graph")
+def graph(v: Visiting, cluster_id: str, run: str | None = None) -> Response:
+    found = load_cluster(v.workspace, cluster_id, v.desk.run(v.workspace, run))
+    drawing = v.desk.drawing(v.workspace, found)
+    kinds = sorted(set(drawing.nodes["kind"]))
+    ties = drawing.edges["layers"].map(lambda layers: list(layers) if isinstance(layers, list | np.ndarray) else [])
+    of_use = drawing.edges["b"].map(drawing.nodes["kind"])
+    named = [layers or [kind] for layers, kind in zip(ties, of_use, strict=True)]
+    layers = sorted({name for some in named for name in some})
+    number = {name: place for place, name in enumerate(layers)}
+    document = {
+        "kinds": kinds,
+        "layers": layers,
+        "ids": [escaped(name) for name in drawing.nodes["id"]],
+        "kind": [kinds.index(kind) for kind in drawing.nodes["kind"]],
+        "x": drawing.nodes["x"].round(4).tolist(),
+        "y": drawing.nodes["y"].round(4).tolist(),
+        "edges": [
+            [a, b, 0 if pd.isna(bits) else round(bits, 1), [number[name] for name in some]]
+            for a, b, bits, some in zip(
+                drawing.edges["a"].tolist(), drawing.edges["b"].tolist(), drawing.edges["bits"], named, strict=True
+            )
+        ],
+    }
+    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), media_type="application/json")
+
+
+@router.get("/audit")
+def log(v: Visiting, who: str = "", find: str = "") -> HTMLResponse:
+    try:
+        found, broken = verify(v.workspace), None
+    except UsageError:
+        raise
+    except RingwatchError as error:
+        found, broken = None, error
+    lines = [] if broken else audit.read(v.workspace.audit_path)
+    rows = [_line(number, entry) for number, entry in enumerate(lines, start=1)]
+    actors = sorted({row["actor"] for row in rows if row["actor"]})
+    kept = [
+        row
+        for row in reversed(rows)
+        if (not who or row["actor"] == who) and (not find or find in (row["action"], row["what"]))
+    ]
+    return v.page(
+        "audit", at="audit", found=found, broken=broken, rows=kept[:_LINES], total=len(kept), actors=actors, chosen=who,
+        find=find,
+    )  # fmt: skip
+
+
+def _line(number: int, entry: dict[str, Any]) -> dict[str, Any]:
+    """A line of the log for people: what it is about, and where that is."""
+    case, token = entry.get("case_id"), entry.get("token")
+    what = case or token or entry.get("name") or ", ".join(entry.get("tokens", ())) or ""
+    return {
+        "number": number, "time": entry["time"], "actor": entry.get("actor"),
+        "action": str(entry.get("decision", entry["action"])), "what": str(what),
+        "place": path_of("cases", case) if case else None, "reason": str(entry.get("reason", "")),
+        "account": entry.get("account"), "signed": "signature" in entry, "hash": entry["hash"],
+    }  # fmt: skip
