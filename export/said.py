@@ -1,4 +1,4 @@
-"""What is said of a cluster beside its reasons, the same at every door: what its members share, where it comes from."""
+"""What is said of a cluster beside its reasons, at every door the same: what members share, where it comes from."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def narrow(
 
 
 def matching(run: Run, book: Book, text: str) -> set[str]:
-    """The clusters that a text names: by their id or how it begins, by a case's id, or by an account that is in one."""
+    """The clusters that a text names: by how their id begins, by a case's id, or by an account that is in one."""
     found = {case.cluster_id for case in book.cases.values() if case.case_id == text}
     found |= set(run.members.loc[run.members["account_id"] == text, "cluster_id"])
     known = {*run.clusters["cluster_id"], *(case.cluster_id for case in book.cases.values())}

@@ -1,4 +1,4 @@
-"""Which other clusters are like this one, and what was decided about them: a reviewer asks what came of it last time."""
+"""Which other clusters are like this one, and what was decided about them: what came of it last time?"""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def similar_clusters(run: Run, book: Book, cluster_id: str, *, limit: int = 6) -
     """COLUMNS: those that have members in common, then those that somebody decided on, the most similar first.
 
     `accounts`: how many members of the cluster were members of the newest case of that one. `shared`: what both have,
-    as text, by type; `bits`: how much that says, each thing log2 of one cluster in how many has it. `alike`: cosine of
-    the two lists of reasons, in bits a layer. `size` and `score` are null where the run has no such cluster any more.
+    as text, by type; `bits`: how much that says, each thing log2 of one cluster in how many has it. `alike`: cosine
+    of the two lists of reasons, in bits a layer. `size` and `score` are null where the run has no such cluster.
     """
     things = run.entities.loc[~run.entities["type"].isin(_COMMON), ["cluster_id", "type", "token"]].drop_duplicates()
     having = things.groupby(["type", "token"])["cluster_id"].transform("size")
@@ -38,23 +38,20 @@ def similar_clusters(run: Run, book: Book, cluster_id: str, *, limit: int = 6) -
     newest = {case.cluster_id: case for case in book.cases.values() if case.cluster_id != cluster_id}
     members = set(run.members.loc[run.members["cluster_id"] == cluster_id, "account_id"])
     accounts = {name: len(members.intersection(case.members)) for name, case in newest.items()}
-    clusters = run.clusters.set_index("cluster_id")
-    rows = [
-        (
-            name, newest[name].case_id if name in newest else None, str(newest[name].state) if name in newest else None,
-            int(clusters.at[name, "size"]) if name in clusters.index else None,
-            float(clusters.at[name, "score"]) if name in clusters.index else None,
-            accounts.get(name, 0), shared.get(name, ""), round(float(bits.get(name, 0.0)), 1),
-            round(float(alike.get(name, 0.0)), 2),
-        )
-        for name in {*shared.index, *newest}
-    ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    keep = (
-        (table["accounts"] > 0) | (table["bits"] > 0) | (table["case_id"].notna() & (table["alike"] >= LEAST_ALIKE))
+    table = pd.DataFrame({"cluster_id": sorted({*shared.index, *newest})})
+    table = table.merge(run.clusters[["cluster_id", "size", "score"]], how="left", on="cluster_id")
+    case = [newest.get(name) for name in table["cluster_id"]]
+    table = table.assign(
+        case_id=pd.Series([None if one is None else one.case_id for one in case], dtype="object"),
+        state=pd.Series([None if one is None else str(one.state) for one in case], dtype="object"),
+        accounts=table["cluster_id"].map(accounts).fillna(0).astype(int),
+        shared=table["cluster_id"].map(shared).fillna(""),
+        bits=table["cluster_id"].map(bits).fillna(0.0).round(1),
+        alike=table["cluster_id"].map(alike).fillna(0.0).round(2),
+        decided=[one is not None for one in case],
     )
-    table = table[keep].assign(decided=table["case_id"].notna())
-    table = table.sort_values(
+    shares = (table["accounts"] > 0) | (table["bits"] > 0)
+    table = table[shares | (table["decided"] & (table["alike"] >= LEAST_ALIKE))].sort_values(
         ["accounts", "decided", "bits", "alike", "cluster_id"], ascending=[False, False, False, False, True],
         ignore_index=True,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, BackgroundTasks
 from fastapi.responses import JSONResponse, Response
 
-from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.export import escaped, pack_takedown, unescaped
 from ringwatch.ingest import reveal
 from ringwatch.pipeline import load_cluster, whole_token
@@ -65,28 +65,29 @@ def propose_case(v: Visiting, cluster_id: str, form: Sent) -> Response:
     if not reason:
         raise UsageError("A proposal needs a reason.", hint="Say why; the audit log keeps it.")
     cluster = current_cluster(v.workspace, cluster_id)
-    members = sorted(cluster.members["account_id"])
-    out = set(form.numbered("x")) if cluster.digest == digest else set()
-    why, said = form.numbered("w"), form.numbered("a")
-    missing = sorted(out - set(why))
-    if missing:
-        raise UsageError(
-            f"{members[missing[0]]} is left out without a reason.", hint="Say why; the audit log keeps it."
+    if cluster.digest != digest:
+        raise PolicyError(
+            f"Cluster {cluster_id} has changed since you looked at it.", hint="Load the page again; nothing was done."
         )
+    # What a number stands for hangs on the digest, which is over the ids.
+    members = sorted(cluster.members["account_id"])
+    out, why, said = form.numbered("x"), form.numbered("w"), form.numbered("a")
+    if any(number >= len(members) for number in (*out, *said)):
+        raise UsageError("The form names a member that there is not.", hint="Load the page again.")
+    unsaid = sorted(set(out) - set(why))
+    if unsaid:
+        raise UsageError(
+            f"{members[unsaid[0]]} is left out without a reason.", hint="Say why; the audit log keeps it."
+        )
+    actions = {members[number]: Action(chosen(text, list(Action), "action")) for number, text in said.items()}
     case_id = form.one("case")
-    book = v.book
-    known = dict(book.case(case_id).excluded) if case_id else {}
-    changed = {
-        members[n]: Action(chosen(text, list(Action), "action")) for n, text in said.items() if n < len(members)
-    }
+    known = v.book.case(case_id).excluded if case_id else {}
     if not case_id:
-        if cluster.digest != digest:
-            raise UsageError(f"Cluster {cluster_id} has changed since you looked at it.", hint="Load the page again.")
-        case_id = open_cases(v.workspace, signer, [cluster_id], wait=_WAIT).cases[0].case_id
-        known = {}
+        opened = open_cases(v.workspace, signer, [cluster_id], wait=_WAIT).cases[0]
+        case_id, known = opened.case_id, opened.excluded
     done = propose(
-        v.workspace, signer, [case_id], action=action, reason=reason, actions=changed,
-        exclude={members[n]: why[n] for n in sorted(out) if members[n] not in known},
+        v.workspace, signer, [case_id], action=action, reason=reason, actions=actions,
+        exclude={members[n]: why[n] for n in out if members[n] not in known},
         seen=form.one("seen") or None, digest=digest, wait=_WAIT,
     )  # fmt: skip
     return v.go(_at(done.cases[0]), f"{case_id} is proposed: a second reviewer decides on it.")

@@ -32,7 +32,6 @@ from ringwatch.review import (
     NEW,
     Action,
     Case,
-    Decision,
     State,
     choices,
     history,
@@ -50,8 +49,9 @@ router = APIRouter()
 _ROWS = 50
 _LINES = 200
 _THINGS = 16
+_THIN = 0.4
+"""The least width of a bar, in hundredths: it must be seen."""
 _STATES = (NEW, State.OPEN, State.PROPOSED, State.RETURNED, State.APPROVED, State.EXPORTED, State.APPEALED)
-_DECISIVE = (Decision.APPROVE, Decision.UPHOLD)
 
 
 @router.get("/queue")
@@ -81,7 +81,8 @@ def queue(
     for row in rows:
         row["layers"] = list(layers.get(row["cluster_id"], []))
     return v.page(
-        "queue", at="queue", run=run.record, rows=rows, total=len(table), page=page, pages=pages, first=(page - 1) * _ROWS,
+        "queue", at="queue", run=run.record, rows=rows, total=len(table), page=page, pages=pages,
+        first=(page - 1) * _ROWS,
         best=float(everything["harm_per_minute"].max()) if len(everything) else 0.0,
         states=_STATES, counts=everything["state"].value_counts().to_dict(), chosen=state or [], score=score,
         mine=mine, find=find, said=said,
@@ -143,15 +144,9 @@ def _steps(waterfall: Waterfall) -> dict[str, Any]:
     steps = []
     for one, before, after in zip(waterfall.reasons, waterfall.sums, waterfall.sums[1:], strict=False):
         left, right = sorted((place(before), place(after)))
-        steps.append(
-            {
-                **one,
-                "text": without_bits(one["text"]),
-                "left": left,
-                "width": max(round(right - left, 2), 0.4),
-                "after": place(after),
-            }
-        )
+        width = max(round(right - left, 2), _THIN)
+        text = without_bits(one["text"])
+        steps.append({**one, "text": text, "left": left, "width": width, "after": place(after)})
     return {
         "question": waterfall.question, "steps": steps, "zero": place(0.0), "total": waterfall.sums[-1],
         "end": place(waterfall.sums[-1]),
@@ -253,8 +248,8 @@ def log(v: Visiting, who: str = "", find: str = "") -> HTMLResponse:
         if (not who or row["actor"] == who) and (not find or find in (row["action"], row["what"]))
     ]
     return v.page(
-        "audit", at="audit", found=found, broken=broken, rows=kept[:_LINES], total=len(kept), actors=actors, chosen=who,
-        find=find,
+        "audit", at="audit", found=found, broken=broken, rows=kept[:_LINES], total=len(kept), actors=actors,
+        chosen=who, find=find,
     )  # fmt: skip
 
 

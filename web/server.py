@@ -56,8 +56,8 @@ def bind(
     if not ip.is_loopback:
         if not allow_network:
             raise PolicyError(
-                f"{ip} can be reached from other machines: whoever reaches it can try passphrases, and who guesses one"
-                " reads what was found of your users.",
+                f"{ip} can be reached from other machines: whoever reaches it can try passphrases, and who guesses"
+                " one reads what was found of your users.",
                 hint="Use 127.0.0.1 and a tunnel (ssh -L), or say --allow-network, with --certificate and --name.",
             )
         if certificate is None or not names:
@@ -78,7 +78,7 @@ def bind(
     port = found.getsockname()[1]
     scheme = "https" if certificate else "http"
     own = [f"[{ip}]" if ip.version == 6 else str(ip), "localhost"] if ip.is_loopback else []
-    origins = {}
+    origins: dict[str, str] = {}
     for name in own:
         origins |= _hosts(scheme, name.lower(), port)
     for name in names:

@@ -21,7 +21,7 @@ def first() -> Response:
 
 
 @router.get("/signin")
-def ask(request: Request, next: str = "/queue") -> Response:  # noqa: A002 (the name of the parameter)
+def ask(request: Request, next: str = "/queue") -> Response:
     return _page(request, here(next))
 
 
@@ -48,9 +48,8 @@ def _keep(request: Request, answer: Response, name: str, value: str) -> None:
 def enter(request: Request, form: Sent) -> Response:
     state = request.app.state
     visitor = request.cookies.get(VISITOR, "")
-    if not visitor or not hmac.compare_digest(
-        form.one("token").encode(), state.desk.sessions.token_of(visitor).encode()
-    ):
+    due = state.desk.sessions.token_of(visitor)
+    if not visitor or not hmac.compare_digest(form.one("token").encode(), due.encode()):
         raise RefusedError(403, "That form is too old: load the page again.")
     place = here(form.one("next"))
     try:

@@ -23,7 +23,7 @@ from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
 
-from .reviewing import Office, make_office
+from .reviewing import HOSTILE, Office, make_office
 
 LOGGED = (*TABLE_NAMES, "prompts", "tokens")
 
@@ -179,3 +179,14 @@ def made_office(tmp_path_factory: pytest.TempPathFactory) -> Office:
 def office(made_office: Office, tmp_path: Path) -> Office:
     """An office of the test's own."""
     return made_office.copy(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def made_pages(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    return make_office(tmp_path_factory.mktemp("pages"), hostile=HOSTILE)
+
+
+@pytest.fixture
+def pages(made_pages: Office, tmp_path: Path) -> Office:
+    """An office of the test's own, in which half of the first cluster has names that would act on a page."""
+    return made_pages.copy(tmp_path / "workspace")

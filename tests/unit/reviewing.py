@@ -15,6 +15,8 @@ from ringwatch.review import Role, Signer, enrol, unlock
 from ringwatch.workspace import Workspace
 
 PASSPHRASE = "correct horse battery"
+HOSTILE = '=</script><img src=x onerror="document.title=1">\u202e{{7*7}}&"'
+"""Markup, a spreadsheet's formula, a template's, and what turns the direction of writing."""
 PEOPLE = {"root": Role.ADMIN, "ann": Role.ANALYST, "bob": Role.REVIEWER, "cyd": Role.REVIEWER, "dee": Role.REVIEWER}
 
 
@@ -39,10 +41,14 @@ class Office:
         return Office(Workspace.open(folder), self.people)
 
 
-def make_office(folder: Path) -> Office:
-    """Ingests a small world, detects in it, and enrols the people."""
+def make_office(folder: Path, *, hostile: str = "") -> Office:
+    """Ingests a small world, detects in it, and enrols the people. `hostile`: what ids of another ring begin with."""
     workspace = pipeline.create_workspace(folder / "workspace", make_config())
-    pipeline.ingest_drop(workspace, [write_drop(folder / "drop", make_tables(5, loners=30))])
+    tables = make_tables(5, loners=30)
+    if hostile:
+        more = make_tables(6, rings=1, loners=0, prefix=hostile)
+        tables = {name: [*rows, *(more[name] if name != "entities" else [])] for name, rows in tables.items()}
+    pipeline.ingest_drop(workspace, [write_drop(folder / "drop", tables)])
     pipeline.run_detection(workspace, seed=1)
     people: dict[str, Signer] = {}
     for name, role in PEOPLE.items():

@@ -1,0 +1,29 @@
+"""The review pages on a free port of loopback, in a thread of their own that ends with the test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ringwatch.web import Limits, bind, make_app
+from ringwatch.web.server import make_server
+
+
+@contextmanager
+def serving(root: Path, limits: Limits | None = None) -> Iterator[str]:
+    """Where the pages of a workspace are, while it lasts."""
+    bound = bind(port=0)
+    server = make_server(make_app(root, bound.origins, limits=limits), bound)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield bound.url
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
+        bound.socket.close()
