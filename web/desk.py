@@ -73,10 +73,11 @@ class Desk:
             key, lambda: account_facts(workspace, members, run.record).set_index("account_id", drop=False)
         )
 
-    def drawing(self, workspace: Workspace, cluster: Cluster) -> Drawing:
-        """A cluster, drawn."""
-        key = ("drawing", *self._as_committed(workspace), cluster.run_id, cluster.cluster_id)
-        return self._keep(key, lambda: draw(make_packet([cluster]), sorted(cluster.members["account_id"])))
+    def drawn(self, workspace: Workspace, cluster: Cluster, spell: Callable[[Drawing], bytes]) -> bytes:
+        """A cluster, laid out, as `spell` has it."""
+        key = ("drawn", *self._as_committed(workspace), cluster.run_id, cluster.cluster_id)
+        members = sorted(cluster.members["account_id"])
+        return self._keep(key, lambda: spell(draw(make_packet([cluster]), members)))
 
     def _as_committed(self, workspace: Workspace) -> tuple[Hashable, ...]:
         """What stands for all that is committed. New keys rename tokens in runs after their commit."""

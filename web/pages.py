@@ -16,6 +16,7 @@ from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.export import (
     STRONGEST,
     Collateral,
+    Drawing,
     Waterfall,
     came_from,
     escaped,
@@ -90,7 +91,7 @@ def queue(
 
 
 @router.get("/clusters/{cluster_id}")
-def cluster(v: Visiting, cluster_id: str, said: str = "") -> HTMLResponse:
+def cluster(v: Visiting, cluster_id: str, said: str = "", plain: int = 0) -> HTMLResponse:
     run = v.desk.run(v.workspace)
     found = load_cluster(v.workspace, cluster_id, run)
     cases = v.book.of_cluster(cluster_id)
@@ -98,19 +99,19 @@ def cluster(v: Visiting, cluster_id: str, said: str = "") -> HTMLResponse:
     if case is not None and not case.active and case.digest != found.digest:
         # What became of it is over, and it is another cluster now.
         case = None
-    return _cluster(v, run, found, case, said)
+    return _cluster(v, run, found, case, said, plain)
 
 
 @router.get("/cases/{case_id}")
-def case(v: Visiting, case_id: str, said: str = "") -> HTMLResponse:
+def case(v: Visiting, case_id: str, said: str = "", plain: int = 0) -> HTMLResponse:
     found = v.book.case(case_id)
     run = v.desk.run(v.workspace)
     if found.digest not in set(run.clusters.loc[run.clusters["cluster_id"] == found.cluster_id, "digest"]):
         run = v.desk.run(v.workspace, found.run_id)
-    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, said)
+    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, said, plain)
 
 
-def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str) -> HTMLResponse:
+def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str, plain: int) -> HTMLResponse:
     newest = v.workspace.current().runs[-1] == run.record.run_id
     stale = case is not None and (not newest or case.digest != found.digest)
     reasons = [*records(found.evidence), *records(found.counter_evidence)]
@@ -121,7 +122,7 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str) -
     options = choices(case, v.reviewer) if case is not None else {}
     return v.page(
         "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest, said=said,
-        falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
+        plain=plain, falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
         harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
         days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)
         things=[one for one in things if one["type"] != "prompt_family"][:_THINGS], exemplars=exemplars,
@@ -207,28 +208,33 @@ def _appeals(case: Case | None) -> list[str]:
 @router.get("/clusters/{cluster_id}/graph")
 def graph(v: Visiting, cluster_id: str, run: str | None = None) -> Response:
     found = load_cluster(v.workspace, cluster_id, v.desk.run(v.workspace, run))
-    drawing = v.desk.drawing(v.workspace, found)
-    kinds = sorted(set(drawing.nodes["kind"]))
-    ties = drawing.edges["layers"].map(lambda layers: list(layers) if isinstance(layers, list | np.ndarray) else [])
-    of_use = drawing.edges["b"].map(drawing.nodes["kind"])
-    named = [layers or [kind] for layers, kind in zip(ties, of_use, strict=True)]
+    return Response(v.desk.drawn(v.workspace, found, _drawn), media_type="application/json")
+
+
+def _drawn(drawing: Drawing) -> bytes:
+    """A drawing for the script: columns of nodes, and edges as ends, bits and layers."""
+    nodes, edges = drawing.nodes, drawing.edges
+    kinds = sorted(set(nodes["kind"]))
+    kind = nodes["kind"].tolist()
+    named = [
+        list(layers) if isinstance(layers, list | np.ndarray) else [kind[end]]
+        for layers, end in zip(edges["layers"], edges["b"], strict=True)
+    ]
     layers = sorted({name for some in named for name in some})
     number = {name: place for place, name in enumerate(layers)}
     document = {
         "kinds": kinds,
         "layers": layers,
-        "ids": [escaped(name) for name in drawing.nodes["id"]],
-        "kind": [kinds.index(kind) for kind in drawing.nodes["kind"]],
-        "x": drawing.nodes["x"].round(4).tolist(),
-        "y": drawing.nodes["y"].round(4).tolist(),
+        "ids": [escaped(name) for name in nodes["id"]],
+        "kind": [kinds.index(one) for one in kind],
+        "x": nodes["x"].round(4).tolist(),
+        "y": nodes["y"].round(4).tolist(),
         "edges": [
             [a, b, 0 if pd.isna(bits) else round(bits, 1), [number[name] for name in some]]
-            for a, b, bits, some in zip(
-                drawing.edges["a"].tolist(), drawing.edges["b"].tolist(), drawing.edges["bits"], named, strict=True
-            )
+            for a, b, bits, some in zip(edges["a"].tolist(), edges["b"].tolist(), edges["bits"], named, strict=True)
         ],
     }
-    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), media_type="application/json")
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
 @router.get("/audit")

@@ -12,10 +12,10 @@
     wrong.textContent = "";
     button.disabled = true;
     try {
-      // Fields of other places that belong to the form are among them; those that say nothing are not sent.
+      // Not form.action: that is the field of this name. Fields of other places that belong to the form are among them; those that say nothing are not sent.
       const fields = new URLSearchParams();
       for (const [name, value] of new FormData(form)) if (value !== "" || !/^[aw]\d+$/.test(name)) fields.append(name, value);
-      const answer = await fetch(form.action, { method: "POST", body: fields, headers: { accept: "application/json" } });
+      const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields, headers: { accept: "application/json" } });
       if ((answer.headers.get("content-type") || "").startsWith("application/zip")) return keep(await answer.blob(), form.dataset.file);
       const said = await answer.json().catch(() => ({ error: "The server answers with no reason.", hint: "" }));
       if (!answer.ok) {
@@ -76,6 +76,30 @@
       : "Single members are set in their table.";
   }
 
+  // Controls are made where a row is looked at: thousands of them would keep the page from being used.
+  const controls = $("#controls")?.content.querySelectorAll("td");
+
+  function equip(row) {
+    if (!controls || row.dataset.n === undefined || $("select", row)) return;
+    const place = row.cells.length - 2;
+    for (const [number, cell] of [...controls].entries()) {
+      const made = cell.cloneNode(true);
+      for (const field of $$("[name]", made)) field.name += row.dataset.n;
+      row.cells[place + number].replaceWith(made);
+    }
+    if (row.dataset.a) $("select", row).value = row.dataset.a;
+  }
+
+  if (controls) {
+    const near = new IntersectionObserver((seen) => {
+      for (const one of seen) if (one.isIntersecting) { near.unobserve(one.target); equip(one.target); }
+    }, { rootMargin: "300px" });
+    for (const row of members.tBodies[0].rows) {
+      if (row.dataset.a) equip(row);
+      else if (row.dataset.n !== undefined) near.observe(row);
+    }
+  }
+
   if (members && exceptions) {
     members.addEventListener("change", (event) => {
       changed = true;
@@ -93,6 +117,8 @@
 
   if (members) {
     const body = members.tBodies[0];
+    // Rows are laid out once they are scrolled to; until then they are as high as this.
+    members.parentElement.style.containIntrinsicSize = `auto ${33 * (body.rows.length + 1)}px`;
     const filter = $("#filter-members");
     filter.addEventListener("input", () => {
       const wanted = filter.value.trim().toLowerCase();
@@ -126,6 +152,7 @@
   function mark(row, scroll = true) {
     at?.classList.remove("at");
     at = row;
+    equip(row);
     row.classList.add("at");
     const target = $("a", row) || row;
     if (target === row) row.tabIndex = -1;

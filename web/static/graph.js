@@ -53,8 +53,10 @@
       if (touches) near[edge[0]] = near[edge[1]] = 1;
       groups[touches ? "near" : data.kind[edge[1]] === account ? "tie" : "use"].push(edge);
     }
-    const faint = data.edges.length > 4000 ? 0.1 : data.edges.length > 800 ? 0.2 : 0.34;
-    for (const [name, colour, strength, wide] of [["use", colours.entity, faint, 1], ["tie", colours.account, faint, 1], ["near", colours.ink, 0.8, 1.5]]) {
+    const many = data.edges.length;
+    const faint = many > 4000 ? 0.06 : many > 800 ? 0.18 : 0.34;
+    const thin = many > 4000 ? 0.5 : 1;
+    for (const [name, colour, strength, wide] of [["use", colours.entity, faint, thin], ["tie", colours.account, 1.5 * faint, thin], ["near", colours.ink, 0.8, 1.5]]) {
       pen.globalAlpha = strength;
       pen.strokeStyle = colour;
       pen.lineWidth = wide;
