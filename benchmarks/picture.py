@@ -1,4 +1,5 @@
-"""Draws docs/cluster.svg for the README: what `ringwatch clusters show` prints of a simulated world's first cluster.
+"""Draws the README's pictures of a simulated world: docs/cluster.svg, what `ringwatch clusters show` prints of a
+cluster; docs/queue.png and docs/case.png, the review pages in headless Chromium.
 
 usage: picture.py [SEED]
 """
@@ -7,16 +8,39 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
 from process import Ringwatch
 from rich.console import Console
 from rich.text import Text
 
+from ringwatch.pipeline import load_run
+from ringwatch.review import (
+    Action,
+    Decision,
+    Role,
+    Signer,
+    decide,
+    enrol,
+    load_book,
+    open_cases,
+    propose,
+    review_queue,
+    unlock,
+)
+from ringwatch.web import bind, make_app
+from ringwatch.web.server import make_server
+from ringwatch.workspace import Workspace
+
 WIDTH = 110
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "cluster.svg"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+TARGET = DOCS / "cluster.svg"
+PASSPHRASE = "a passphrase for pictures"
 
 
 def draw(ansi: str, title: str) -> str:
@@ -26,6 +50,40 @@ def draw(ansi: str, title: str) -> str:
     svg = console.export_svg(title=title, unique_id="cluster")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return svg.replace("font-family: Fira Code, monospace", "font-family: ui-monospace, Menlo, Consolas, monospace")
+
+
+def photograph(root: Path) -> None:
+    """The queue, and a case that waits for a second reviewer."""
+    workspace = Workspace.open(root)
+    people: dict[str, Signer] = {}
+    for name, role in (("root", Role.ADMIN), ("ann", Role.ANALYST), ("bob", Role.REVIEWER)):
+        enrol(workspace, name, role, PASSPHRASE, by=people.get("root"))
+        people[name] = unlock(workspace, name, PASSPHRASE)
+    first = review_queue(load_run(workspace), load_book(workspace))["cluster_id"].tolist()
+    cases = [one.case_id for one in open_cases(workspace, people["ann"], first[:3], reason="the worst").cases]
+    propose(workspace, people["ann"], cases[:2], action=Action.SUSPEND, reason="One network, one trade, one wave.")
+    decide(workspace, people["bob"], cases[1:2], Decision.APPROVE, reason="Agreed.")
+    bound = bind(port=0)
+    server = make_server(make_app(root, bound.origins), bound)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
+    thread.start()
+    try:
+        with sync_playwright() as started:
+            browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1200, "height": 780})
+            page.goto(f"{bound.url}signin")
+            page.fill("[name=name]", "bob")
+            page.fill("[name=passphrase]", PASSPHRASE)
+            page.click("button.main")
+            page.wait_for_url("**/queue")
+            page.screenshot(path=DOCS / "queue.png")
+            page.goto(f"{bound.url}cases/{cases[0]}")
+            page.wait_for_selector("canvas[data-drawn]")
+            page.screenshot(path=DOCS / "case.png")
+            browser.close()
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def main() -> None:
@@ -40,6 +98,7 @@ def main() -> None:
         first = command.json("clusters", "list", "--limit", "1")["clusters"][0]["cluster_id"]
         del command.env["NO_COLOR"]
         page = command.run("clusters", "show", first).stdout
+        photograph(command.workspace)
     TARGET.write_text(draw(page, f"ringwatch clusters show {first}"), encoding="utf-8")
     print(f"wrote {TARGET}")
 

@@ -265,7 +265,7 @@ def _line(number: int, entry: dict[str, Any]) -> dict[str, Any]:
     what = case or token or entry.get("name") or ", ".join(entry.get("tokens", ())) or ""
     return {
         "number": number, "time": entry["time"], "actor": entry.get("actor"),
-        "action": str(entry.get("decision", entry["action"])), "what": str(what),
+        "action": str(entry.get("decision", entry["action"].removeprefix("case-"))), "what": str(what),
         "place": path_of("cases", case) if case else None, "reason": str(entry.get("reason", "")),
         "account": entry.get("account"), "signed": "signature" in entry, "hash": entry["hash"],
     }  # fmt: skip

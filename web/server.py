@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
@@ -104,7 +105,9 @@ def serve(root: Path, bound: Bound, *, limits: Limits | None = None, ready: Call
     server = make_server(app, bound)
     if ready is not None:
         ready()
-    server.run(sockets=[bound.socket])
+    # Once it has ended in order, the server raises the interrupt that it was ended by.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[bound.socket])
 
 
 def make_server(app: object, bound: Bound) -> uvicorn.Server:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import re
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +19,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
 from ringwatch import audit
+from ringwatch.cli.main import run as run_command
 from ringwatch.errors import PolicyError, RingwatchError, UnavailableError, UsageError
 from ringwatch.review import Action, State, load_book, open_cases, propose, retire
 from ringwatch.web import Limits, bind, make_app
@@ -505,3 +511,35 @@ def test_without_a_run_the_queue_says_what_to_do(tmp_path: Path, pages: Office) 
         assert answer.status_code == 404 and "There is no run yet" in _sentence(answer)
     with pytest.raises(RingwatchError, match="There is no workspace"):
         make_app(tmp_path / "nowhere", {HOST: ORIGIN})
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_serves_until_it_is_interrupted(pages: Office) -> None:
+    command = [sys.executable, "-c", "from ringwatch.cli import main; main()", "--workspace", pages.workspace.root]
+    with subprocess.Popen([*command, "serve", "--port", "0", "--json", "--quiet"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        try:
+            assert said["schema"] == "ringwatch.serve/1" and said["url"].startswith("http://127.0.0.1:")
+            answer = httpx.get(f"{said['url']}signin")
+            assert answer.status_code == 200 and "server" not in answer.headers
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+
+
+def test_without_its_packages_the_command_says_what_to_install(
+    pages: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("ringwatch.web")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = run_command(["--workspace", str(pages.workspace.root), "serve"])
+    assert code == 2
+    assert said.getvalue() == (
+        "ringwatch: The review pages need uvicorn, which is not installed. `pip install 'ringwatch[web]'`.\n"
+    )
