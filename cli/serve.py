@@ -46,7 +46,8 @@ def _serve(
         if (error.name or "").startswith("ringwatch"):
             raise
         raise UsageError(
-            f"The review pages need {error.name}, which is not installed.", hint="`pip install 'ringwatch[web]'`."
+            f"The review pages need {error.name}, which is not installed.",
+            hint="`make install`, or `pip install 'ringwatch[web]'`.",
         ) from error
     if (certificate is None) != (certificate_key is None):
         raise UsageError("A certificate goes with its key.", hint="Give --certificate and --certificate-key.")

@@ -6,9 +6,9 @@ from fastapi import APIRouter, BackgroundTasks
 from fastapi.responses import JSONResponse, Response
 
 from ringwatch.errors import PolicyError, RingwatchError, UsageError
-from ringwatch.export import escaped, pack_takedown, unescaped
+from ringwatch.export import escaped, pack_takedown, shared_things, unescaped
 from ringwatch.ingest import reveal
-from ringwatch.pipeline import load_cluster, whole_token
+from ringwatch.pipeline import load_cluster
 from ringwatch.review import (
     Action,
     Case,
@@ -135,15 +135,17 @@ def packet(v: Visiting, case_id: str, form: Sent) -> Response:
 
 
 @router.post("/clusters/{cluster_id}/reveal")
-def reveal_original(v: Visiting, cluster_id: str, form: Sent) -> Response:
-    """Shows an original; the audit log has who, what and why before."""
+def reveal_original(v: Visiting, cluster_id: str, form: Sent, run: str | None = None) -> Response:
+    """Shows an original of what members of a cluster share; the audit log has who, what and why before."""
     v.check(form)
-    load_cluster(v.workspace, cluster_id, v.desk.run(v.workspace))
-    token = whole_token(v.workspace, unescaped(form.one("original")))
-    found = reveal(v.workspace, v.workspace.current(), token, reason=form.one("reason"), by=v.reviewer.name)
+    found = load_cluster(v.workspace, cluster_id, v.desk.run(v.workspace, run))
+    token = form.one("original")
+    if token not in set(shared_things(found)["sealed"].dropna()):
+        raise UsageError("That is nothing that members of this cluster share.", hint="Load the page again.")
+    values = reveal(v.workspace, v.workspace.current(), token, reason=form.one("reason"), by=v.reviewer.name)
     if wants_json(v.request):
-        return JSONResponse({"values": [{"kind": one.kind, "value": _lines(one.value)} for one in found]})
-    return v.page("original", at="", cluster_id=cluster_id, original=token, found=found)
+        return JSONResponse({"values": [{"kind": one.kind, "value": _lines(one.value)} for one in values]})
+    return v.page("original", at="", cluster_id=cluster_id, original=token, found=values)
 
 
 def _lines(text: str) -> list[str]:

@@ -63,7 +63,6 @@ def queue(
     mine: int = 0,
     find: str = "",
     page: int = 1,
-    said: str = "",
 ) -> HTMLResponse:
     run = v.desk.run(v.workspace)
     everything = review_queue(run, v.book)
@@ -86,12 +85,12 @@ def queue(
         first=(page - 1) * _ROWS,
         best=float(everything["harm_per_minute"].max()) if len(everything) else 0.0,
         states=_STATES, counts=everything["state"].value_counts().to_dict(), chosen=state or [], score=score,
-        mine=mine, find=find, said=said,
+        mine=mine, find=find,
     )  # fmt: skip
 
 
 @router.get("/clusters/{cluster_id}")
-def cluster(v: Visiting, cluster_id: str, said: str = "", plain: int = 0) -> HTMLResponse:
+def cluster(v: Visiting, cluster_id: str, plain: int = 0) -> HTMLResponse:
     run = v.desk.run(v.workspace)
     found = load_cluster(v.workspace, cluster_id, run)
     cases = v.book.of_cluster(cluster_id)
@@ -99,19 +98,19 @@ def cluster(v: Visiting, cluster_id: str, said: str = "", plain: int = 0) -> HTM
     if case is not None and not case.active and case.digest != found.digest:
         # What became of it is over, and it is another cluster now.
         case = None
-    return _cluster(v, run, found, case, said, plain)
+    return _cluster(v, run, found, case, plain)
 
 
 @router.get("/cases/{case_id}")
-def case(v: Visiting, case_id: str, said: str = "", plain: int = 0) -> HTMLResponse:
+def case(v: Visiting, case_id: str, plain: int = 0) -> HTMLResponse:
     found = v.book.case(case_id)
     run = v.desk.run(v.workspace)
     if found.digest not in set(run.clusters.loc[run.clusters["cluster_id"] == found.cluster_id, "digest"]):
         run = v.desk.run(v.workspace, found.run_id)
-    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, said, plain)
+    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, plain)
 
 
-def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str, plain: int) -> HTMLResponse:
+def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) -> HTMLResponse:
     newest = v.workspace.current().runs[-1] == run.record.run_id
     stale = case is not None and (not newest or case.digest != found.digest)
     reasons = [*records(found.evidence), *records(found.counter_evidence)]
@@ -121,7 +120,7 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, said: str, p
     editing = may_propose(case, v.reviewer) and newest
     options = choices(case, v.reviewer) if case is not None else {}
     return v.page(
-        "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest, said=said,
+        "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest,
         plain=plain, falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
         harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
         days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)

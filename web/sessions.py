@@ -30,12 +30,13 @@ class Limits:
 
 @dataclass
 class Session:
-    """A reviewer who has signed in. `token` stands in every form of theirs."""
+    """A reviewer who has signed in. `token` stands in every form of theirs; `said`: what the next page tells them."""
 
     name: str
     token: str
     began: float
     seen: float
+    said: str = ""
 
 
 _MOST = 256

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -87,8 +87,9 @@ class Visit:
     session: Session
 
     def page(self, name: str, **values: Any) -> HTMLResponse:
-        """The page of a template."""
-        return HTMLResponse(self.pages.render(name, who=self.reviewer, token=self.session.token, **values))
+        """The page of a template; what was done before it is said once."""
+        said, self.session.said = self.session.said, ""
+        return HTMLResponse(self.pages.render(name, who=self.reviewer, token=self.session.token, said=said, **values))
 
     def check(self, form: Form) -> None:
         """Nothing, where the form is one of this session's.
@@ -101,7 +102,8 @@ class Visit:
 
     def go(self, place: str, said: str = "") -> Response:
         """On to another page, which says what was done."""
-        return go(self.request, place, said)
+        self.session.said = said
+        return go(self.request, place)
 
 
 def visit(request: Request) -> Visit:
@@ -134,10 +136,8 @@ def wants_json(request: Request) -> bool:
     return request.headers.get("accept") == "application/json"
 
 
-def go(request: Request, place: str, said: str = "") -> Response:
+def go(request: Request, place: str) -> Response:
     """On to another page of this server."""
-    if said:
-        place += ("&" if "?" in place else "?") + urlencode({"said": said})
     if wants_json(request):
         return JSONResponse({"location": place})
     return RedirectResponse(place, 303)

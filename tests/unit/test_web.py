@@ -47,7 +47,8 @@ class Browser:
     client: TestClient
 
     def get(self, place: str, **more: Any) -> Response:
-        return self.client.get(place, **more)
+        found: Response = self.client.get(place, **more)
+        return found
 
     def token(self, place: str) -> str:
         found = re.search(r'name="token" value="([^"]+)"', self.get(place).text)
@@ -56,7 +57,10 @@ class Browser:
 
     def send(self, place: str, form: dict[str, Any], *, token: str | None = None, **more: Any) -> Response:
         body = {"token": self.token("/queue") if token is None else token, **form}
-        return self.client.post(place, data=body, headers={"origin": ORIGIN, **more.pop("headers", {})}, **more)
+        found: Response = self.client.post(
+            place, data=body, headers={"origin": ORIGIN, **more.pop("headers", {})}, **more
+        )
+        return found
 
     def sign_in(self, name: str, passphrase: str = PASSPHRASE) -> Response:
         form = {"name": name, "passphrase": passphrase, "next": "/queue"}
@@ -360,7 +364,9 @@ def test_a_case_goes_its_way_and_one_person_alone_does_not_take_it(pages: Office
     members = sorted(pages.cluster().members["account_id"])
     with browsing(pages, "bob") as bob, browsing(pages, "cyd") as cyd, browsing(pages, "ann") as ann:
         proposed = _propose(bob, pages, a1="monitor", x2="1", w2="a school")
-        assert proposed.headers["location"].startswith("/cases/case-1?said=")
+        assert proposed.headers["location"] == "/cases/case-1"
+        assert "a second reviewer decides on it" in bob.get("/cases/case-1").text
+        assert "a second reviewer decides on it" not in bob.get("/cases/case-1").text, "it is said once"
         case = load_book(pages.workspace).case("case-1")
         assert case.excluded == {members[2]: "a school"}
         assert case.actions == {members[1]: "monitor", **dict.fromkeys((members[0], *members[3:]), "suspend")}
@@ -398,6 +404,7 @@ def test_a_case_goes_its_way_and_one_person_alone_does_not_take_it(pages: Office
             done = who.signed("/cases/case-1/decide", **form)
             assert done.status_code == 303, done.text
             assert load_book(pages.workspace).case("case-1").state is state
+            assert [one.get("/cases/case-1").status_code for one in (ann, bob, cyd)] == [200, 200, 200]
         assert {one["what"] for one in _history(cyd.get("/cases/case-1").text)} >= {"overturn", "appeal", "approve"}
         holds = cyd.get("/audit").text
         assert "The chain holds." in holds and "3 reviewers" not in holds
@@ -437,6 +444,8 @@ def test_an_original_is_shown_for_a_reason_that_is_kept(pages: Office) -> None:
         assert tokens, "families have exemplars"
         before = len(_entries(pages))
         assert ann.send(f"{place}/reveal", {"original": tokens[0], "reason": " "}).status_code == 409
+        other = next(one for one in pages.cluster(1).entities["token"] if one.startswith("device_"))
+        assert ann.send(f"{place}/reveal", {"original": other, "reason": "to see"}).status_code == 409
         assert len(_entries(pages)) == before
         form = {"original": tokens[0], "reason": "is it a template?"}
         as_script = {"accept": "application/json"}
@@ -517,7 +526,13 @@ def test_without_a_run_the_queue_says_what_to_do(tmp_path: Path, pages: Office) 
 
 
 def test_the_command_serves_until_it_is_interrupted(pages: Office) -> None:
-    command = [sys.executable, "-c", "from ringwatch.cli import main; main()", "--workspace", pages.workspace.root]
+    command = [
+        sys.executable,
+        "-c",
+        "from ringwatch.cli import main; main()",
+        "--workspace",
+        str(pages.workspace.root),
+    ]
     with subprocess.Popen([*command, "serve", "--port", "0", "--json", "--quiet"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
@@ -541,5 +556,6 @@ def test_without_its_packages_the_command_says_what_to_install(
         code = run_command(["--workspace", str(pages.workspace.root), "serve"])
     assert code == 2
     assert said.getvalue() == (
-        "ringwatch: The review pages need uvicorn, which is not installed. `pip install 'ringwatch[web]'`.\n"
+        "ringwatch: The review pages need uvicorn, which is not installed."
+        " `make install`, or `pip install 'ringwatch[web]'`.\n"
     )

@@ -57,8 +57,8 @@ def _page(chromium: Any, url: str, *, scheme: str = "light", width: int = 1280) 
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: request.url.startswith((url, "blob:")) or wrong.append(request.url))
-    page.on("console", lambda said: "Security Policy" in said.text and wrong.append(said.text))
+    page.on("request", lambda request: wrong.extend([] if request.url.startswith((url, "blob:")) else [request.url]))
+    page.on("console", lambda said: wrong.extend([said.text] if "Security Policy" in said.text else []))
     yield page
     assert wrong == []
     context.close()

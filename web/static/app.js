@@ -110,6 +110,8 @@
         if (event.target.checked) reason.focus();
       }
     });
+    // What lacks a reason is shown, were it filtered out.
+    members.addEventListener("invalid", (event) => { event.target.closest("tr").hidden = false; }, true);
     addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
     $("#propose")?.addEventListener("submit", () => { $("#propose").closest("details").open = true; });
     count();
