@@ -111,7 +111,8 @@ def case(v: Visiting, case_id: str, plain: int = 0) -> HTMLResponse:
 
 
 def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) -> HTMLResponse:
-    newest = v.workspace.current().runs[-1] == run.record.run_id
+    now = v.desk.run(v.workspace)
+    newest = now.record.run_id == run.record.run_id
     stale = case is not None and (not newest or case.digest != found.digest)
     reasons = [*records(found.evidence), *records(found.counter_evidence)]
     things = records(shared_things(found))
@@ -121,6 +122,7 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) 
     options = choices(case, v.reviewer) if case is not None else {}
     return v.page(
         "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest,
+        goes_on=bool((now.clusters["cluster_id"] == found.cluster_id).any()),
         plain=plain, falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
         harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
         days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)

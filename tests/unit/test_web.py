@@ -21,10 +21,11 @@ from typing import Any
 
 import httpx
 import pytest
+from drops import make_tables, write_drop
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from ringwatch import audit
+from ringwatch import audit, pipeline
 from ringwatch.cli.main import run as run_command
 from ringwatch.errors import PolicyError, RingwatchError, UnavailableError, UsageError
 from ringwatch.review import Action, State, load_book, open_cases, propose, retire
@@ -432,6 +433,33 @@ def test_a_proposal_is_of_what_was_looked_at(pages: Office) -> None:
         assert ann.signed(place, **form, seen="0" * 64).status_code == 403
         assert ann.signed(place, **form, seen=head).status_code == 303
         assert set(load_book(pages.workspace).case("case-1").actions.values()) == {"limit"}
+
+
+def test_a_case_of_yesterday_is_shown_as_it_was_and_not_approved_today(pages: Office, tmp_path: Path) -> None:
+    with browsing(pages, "ann") as ann, browsing(pages, "bob") as bob:
+        assert _propose(ann, pages).status_code == 303
+        case = load_book(pages.workspace).case("case-1")
+        late = [
+            {**row, "event_id": f"late-{row['event_id']}"}
+            for row in make_tables(5, loners=0)["events"]
+            if row["account_id"].startswith("ring0")
+        ]
+        pipeline.ingest_drop(pages.workspace, [write_drop(tmp_path / "late", {"events": late})])
+        pipeline.run_detection(pages.workspace, seed=1)
+        page = bob.get("/cases/case-1").text
+        assert f"This is the cluster as run {case.run_id} had it." in page
+        assert f'<a href="/clusters/{case.cluster_id}">See it as it is now</a>' in page
+        refused = bob.signed("/cases/case-1/decide", decision="approve", seen=case.head)
+        assert refused.status_code == 403 and "stale" in _sentence(refused)
+        assert "stale" in bob.get("/queue").text
+        now = ann.get(f"/clusters/{case.cluster_id}").text
+        assert "nobody can approve it until it is proposed again" in now
+        form = {"action": "suspend", "case": "case-1", "seen": case.head}
+        place = f"/clusters/{case.cluster_id}/propose"
+        assert ann.signed(place, **form, digest=case.digest).status_code == 403, "it is another cluster now"
+        assert ann.signed(place, **form, digest=pages.cluster().digest).status_code == 303
+        head = load_book(pages.workspace).case("case-1").head
+        assert bob.signed("/cases/case-1/decide", decision="approve", seen=head).status_code == 303
 
 
 def test_an_original_is_shown_for_a_reason_that_is_kept(pages: Office) -> None:
