@@ -5,7 +5,18 @@ Every decision is signed by a reviewer's key and is a line of the audit log, whi
 
 from __future__ import annotations
 
-from ringwatch.review.cases import Action, Book, Case, Decision, State, choices, history, may_propose
+from ringwatch.review.cases import (
+    Action,
+    Book,
+    Case,
+    Decision,
+    State,
+    choices,
+    history,
+    may_follow,
+    may_propose,
+    undoable,
+)
 from ringwatch.review.ledger import Verified, anonymity_of, load_book, sign_in, verify
 from ringwatch.review.queue import NEW, matching, narrow, review_queue
 from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
@@ -48,6 +59,7 @@ __all__ = [
     "include",
     "load_book",
     "matching",
+    "may_follow",
     "may_propose",
     "narrow",
     "open_cases",
@@ -60,6 +72,7 @@ __all__ = [
     "similar_clusters",
     "standing_cluster",
     "undo",
+    "undoable",
     "unlock",
     "verdict_labels",
     "verify",

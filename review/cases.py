@@ -298,8 +298,7 @@ def _open(book: Book, entry: Entry) -> None:
     if case_id != next_id(book):
         raise PolicyError(f"{case_id} is not the next case.")
     for case in book.of_cluster(entry["cluster_id"]):
-        known = case.state in (State.APPLIED, State.UPHELD) and case.digest == entry["digest"]
-        if case.active or known:
+        if not may_follow(case, entry["digest"]):
             raise UsageError(
                 f"Cluster {case.cluster_id} has {case.case_id}, which is {case.state}.",
                 hint=f"Go on with it: `ringwatch review history {case.case_id}`.",
@@ -422,6 +421,12 @@ def choices(case: Case, who: Reviewer) -> dict[Decision, str]:
             except PolicyError as error:
                 found[decision] = error.message
     return found
+
+
+def may_follow(case: Case, digest: str) -> bool:
+    """Whether another case of its cluster may be opened, which has this digest now: while a case is going on, and
+    where the same was carried out already, none is."""
+    return not case.active and (case.state not in (State.APPLIED, State.UPHELD) or case.digest != digest)
 
 
 def may_propose(case: Case | None, who: Reviewer) -> bool:

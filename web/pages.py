@@ -33,14 +33,17 @@ from ringwatch.review import (
     NEW,
     Action,
     Case,
+    Role,
     State,
     choices,
     history,
     matching,
+    may_follow,
     may_propose,
     narrow,
     review_queue,
     similar_clusters,
+    undoable,
     verify,
 )
 from ringwatch.web.visits import Visit, Visiting, path_of
@@ -117,8 +120,10 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) 
     reasons = [*records(found.evidence), *records(found.counter_evidence)]
     things = records(shared_things(found))
     exemplars = [one for one in things if one["type"] == "prompt_family"][:_THINGS]
+    others = [one for one in things if one["type"] != "prompt_family"][:_THINGS]
     facts = v.desk.facts(v.workspace, run, found)
     editing = may_propose(case, v.reviewer) and newest
+    opening = v.reviewer.role is not Role.ADMIN and newest and (case is None or may_follow(case, found.digest))
     options = choices(case, v.reviewer) if case is not None else {}
     return v.page(
         "cluster", at="", run=run.record, cluster=found, case=case, stale=stale, newest=newest,
@@ -126,12 +131,12 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) 
         plain=plain, falls=[_steps(one) for one in waterfalls(reasons)], members=_members(found, facts, case),
         harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
         days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)
-        things=[one for one in things if one["type"] != "prompt_family"][:_THINGS], exemplars=exemplars,
-        more=max(0, len(things) - len(exemplars) - _THINGS), came=came_from(found),
+        things=others, exemplars=exemplars,
+        more=len(things) - len(exemplars) - len(others), came=came_from(found),
         similar=records(similar_clusters(run, v.book, found.cluster_id)),
         cases=v.book.of_cluster(found.cluster_id), history=history(case) if case is not None else [],
-        choices=options, default=next((one for one, why in options.items() if not why), None),
-        editing=editing, actions=list(Action), counts=_counts(case), hit=_hit(found, case), strongest=STRONGEST,
+        choices=options, opening=opening, editing=editing, actions=list(Action), counts=_counts(case),
+        hit=_hit(found, case), strongest=STRONGEST,
         job=_job(case), why=_words(case), open_appeals=_appeals(case),
     )  # fmt: skip
 
@@ -191,8 +196,8 @@ def _hit(found: Cluster, case: Case | None) -> Collateral:
 
 
 def _job(case: Case | None) -> str | None:
-    """The job that the newest event of a case is a part of."""
-    job: str | None = history(case)[-1]["job"] if case else None
+    """The job that the newest event of a case is a part of, where it can be taken back."""
+    job: str | None = history(case)[-1]["job"] if case and undoable(case.events[-1]) else None
     return job
 
 

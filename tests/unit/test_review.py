@@ -25,6 +25,7 @@ from ringwatch.review import (
     Role,
     Signer,
     State,
+    choices,
     decide,
     enrol,
     exclude,
@@ -35,10 +36,13 @@ from ringwatch.review import (
     record_export,
     retire,
     review_queue,
+    sign_in,
+    similar_clusters,
     undo,
     unlock,
     verify,
 )
+from ringwatch.review.reviewers import make_key
 from ringwatch.review.workflow import current_cluster, digest_of
 
 from .reviewing import PASSPHRASE, Office
@@ -184,6 +188,58 @@ def test_nobody_decides_on_what_they_proposed(office: Office) -> None:
     for decision in ("approve", "return", "reject"):
         with pytest.raises(PolicyError, match="bob proposed case-1 and cannot decide"):
             _decide(office, "bob", case, decision)
+
+
+def test_what_is_offered_is_what_the_rules_let_through(office: Office) -> None:
+    case = _proposed(office, by="bob")
+    steps = {State.PROPOSED: ("cyd", "approve"), State.EXPORTED: ("ann", "appeal"), State.APPEALED: ("dee", "uphold")}
+    while (found := load_book(office.workspace).case(case)).state is not State.UPHELD:
+        for name, signer in office.people.items():
+            offered = choices(found, load_book(office.workspace).reviewer(name))
+            for decision in Decision:
+                if offered.get(decision) != "":
+                    with pytest.raises(RingwatchError) as refused:
+                        decide(office.workspace, signer, [case], decision, reason="because")
+                    assert offered.get(decision, refused.value.message) == refused.value.message, (name, decision)
+        if found.state is State.APPROVED:
+            record_export(office.workspace, case, found.digest, "0" * 64)
+            continue
+        who, step = steps[found.state]
+        assert choices(found, load_book(office.workspace).reviewer(who))[Decision(step)] == ""
+        _decide(office, who, case, step)
+
+
+def test_who_signs_in_has_the_key_that_was_enrolled(office: Office) -> None:
+    assert sign_in(office.workspace, "bob", PASSPHRASE).key == office.people["bob"].key
+    with pytest.raises(UsageError, match="no reviewer eve"):
+        sign_in(office.workspace, "eve", PASSPHRASE)
+    assert make_key(office.workspace, "cyd", PASSPHRASE).key != office.people["cyd"].key, (
+        "another file is in its place"
+    )
+    with pytest.raises(PolicyError, match="not the one that was enrolled"):
+        sign_in(office.workspace, "cyd", PASSPHRASE)
+
+
+def test_similar_clusters_say_what_came_of_them(office: Office) -> None:
+    run, (first, second, *_) = pipeline.load_run(office.workspace), office.clusters
+    case = _proposed(office)
+    _decide(office, "bob", case, "reject")
+    book = load_book(office.workspace)
+    # The same people under another name, as after a split.
+    renamed = replace(run, **{
+        name: getattr(run, name).assign(cluster_id=getattr(run, name)["cluster_id"].replace({first: "c-new"}))
+        for name in ("clusters", "members", "entities", "evidence")
+    })  # fmt: skip
+    found = similar_clusters(renamed, book, "c-new")
+    assert found.loc[0, ["cluster_id", "case_id", "state", "accounts"]].tolist() == [
+        first, case, "rejected", office.cluster().size,
+    ]  # fmt: skip
+    assert found["size"].isna()[0], "the run has it no more"
+    of_second = similar_clusters(run, book, second)
+    assert (of_second["cluster_id"] != second).all() and of_second["alike"].between(0, 1.001).all()
+    shares = set(run.entities.loc[run.entities["cluster_id"] == first, "token"])
+    common = shares & set(run.entities.loc[run.entities["cluster_id"] == second, "token"])
+    assert bool(common) == bool(of_second.loc[of_second["cluster_id"] == first, "shared"].any())
 
 
 def test_a_key_has_one_name_and_a_name_one_key(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

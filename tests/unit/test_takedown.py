@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from ringwatch import audit, pipeline
 from ringwatch.errors import PolicyError, UsageError
-from ringwatch.export import FORMATS, export_takedown
+from ringwatch.export import FORMATS, export_takedown, pack_takedown
 from ringwatch.export.collateral import estimate_collateral, poisson_binomial, track_record
 from ringwatch.export.notices import notice, reason_code
 from ringwatch.export.plan import stage
@@ -39,6 +41,20 @@ def _approved(office: Office, **more: Any) -> str:
 def _csv(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_packet_in_one_file_is_the_same_packet(office: Office, tmp_path: Path) -> None:
+    case = _approved(office)
+    packed = pack_takedown(office.workspace, case)
+    assert load_book(office.workspace).case(case).state == State.EXPORTED
+    export_takedown(office.workspace, case, tmp_path / "packet")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        there = {name: archive.read(name) for name in archive.namelist()}
+    files = [path for path in (tmp_path / "packet").rglob("*") if path.is_file()]
+    assert there == {
+        f"{case}/{path.relative_to(tmp_path / 'packet').as_posix()}": path.read_bytes() for path in files
+    }
+    assert pack_takedown(office.workspace, case) == packed
 
 
 # -- the packet ------------------------------------------------------------------------------------------------------

@@ -406,6 +406,7 @@ def test_a_case_goes_its_way_and_one_person_alone_does_not_take_it(pages: Office
             assert done.status_code == 303, done.text
             assert load_book(pages.workspace).case("case-1").state is state
             assert [one.get("/cases/case-1").status_code for one in (ann, bob, cyd)] == [200, 200, 200]
+        assert "Open another case" in cyd.get("/cases/case-1").text
         assert {one["what"] for one in _history(cyd.get("/cases/case-1").text)} >= {"overturn", "appeal", "approve"}
         holds = cyd.get("/audit").text
         assert "The chain holds." in holds and "3 reviewers" not in holds
