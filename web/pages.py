@@ -93,7 +93,7 @@ def queue(
 
 
 @router.get("/clusters/{cluster_id}")
-def cluster(v: Visiting, cluster_id: str, plain: int = 0) -> HTMLResponse:
+def cluster(v: Visiting, cluster_id: str, plain: int = 0, anew: int = 0) -> HTMLResponse:
     run = v.desk.run(v.workspace)
     found = load_cluster(v.workspace, cluster_id, run)
     cases = v.book.of_cluster(cluster_id)
@@ -101,19 +101,19 @@ def cluster(v: Visiting, cluster_id: str, plain: int = 0) -> HTMLResponse:
     if case is not None and not case.active and case.digest != found.digest:
         # What became of it is over, and it is another cluster now.
         case = None
-    return _cluster(v, run, found, case, plain)
+    return _cluster(v, run, found, case, plain, anew)
 
 
 @router.get("/cases/{case_id}")
-def case(v: Visiting, case_id: str, plain: int = 0) -> HTMLResponse:
+def case(v: Visiting, case_id: str, plain: int = 0, anew: int = 0) -> HTMLResponse:
     found = v.book.case(case_id)
     run = v.desk.run(v.workspace)
     if found.digest not in set(run.clusters.loc[run.clusters["cluster_id"] == found.cluster_id, "digest"]):
         run = v.desk.run(v.workspace, found.run_id)
-    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, plain)
+    return _cluster(v, run, load_cluster(v.workspace, found.cluster_id, run), found, plain, anew)
 
 
-def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) -> HTMLResponse:
+def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int, anew: int) -> HTMLResponse:
     now = v.desk.run(v.workspace)
     newest = now.record.run_id == run.record.run_id
     stale = case is not None and (not newest or case.digest != found.digest)
@@ -122,7 +122,9 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) 
     exemplars = [one for one in things if one["type"] == "prompt_family"][:_THINGS]
     others = [one for one in things if one["type"] != "prompt_family"][:_THINGS]
     facts = v.desk.facts(v.workspace, run, found)
-    editing = may_propose(case, v.reviewer) and newest
+    proposing = may_propose(case, v.reviewer) and newest
+    # What is proposed is there to be read, until somebody proposes anew.
+    editing = proposing and (case is None or case.state in (State.OPEN, State.RETURNED) or stale or bool(anew))
     opening = v.reviewer.role is not Role.ADMIN and newest and (case is None or may_follow(case, found.digest))
     options = choices(case, v.reviewer) if case is not None else {}
     return v.page(
@@ -135,8 +137,8 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int) 
         more=len(things) - len(exemplars) - len(others), came=came_from(found),
         similar=records(similar_clusters(run, v.book, found.cluster_id)),
         cases=v.book.of_cluster(found.cluster_id), history=history(case) if case is not None else [],
-        choices=options, opening=opening, editing=editing, actions=list(Action), counts=_counts(case),
-        hit=_hit(found, case), strongest=STRONGEST,
+        choices=options, opening=opening, proposing=proposing, editing=editing,
+        actions=list(Action), counts=_counts(case), hit=_hit(found, case), strongest=STRONGEST,
         job=_job(case), why=_words(case), open_appeals=_appeals(case),
     )  # fmt: skip
 

@@ -231,7 +231,7 @@ def test_similar_clusters_say_what_came_of_them(office: Office) -> None:
         for name in ("clusters", "members", "entities", "evidence")
     })  # fmt: skip
     found = similar_clusters(renamed, book, "c-new")
-    assert found.loc[0, ["cluster_id", "case_id", "state", "accounts"]].tolist() == [
+    assert found[["cluster_id", "case_id", "state", "accounts"]].to_numpy().tolist()[0] == [
         first, case, "rejected", office.cluster().size,
     ]  # fmt: skip
     assert found["size"].isna()[0], "the run has it no more"
