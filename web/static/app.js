@@ -131,6 +131,9 @@
       }
       $("#shown").textContent = wanted ? `${shown} of ${body.rows.length}` : body.rows.length;
     });
+    body.addEventListener("click", (event) => {
+      if (!event.target.closest("select, input")) mark(event.target.closest("tr"), false);
+    });
     members.tHead.addEventListener("click", (event) => {
       const button = event.target.closest("[data-sort]");
       if (!button) return;
