@@ -164,11 +164,13 @@ def _scores(
     session: Session,
     output: Annotated[Path, typer.Option(help="A file that ends in .csv, .parquet or .jsonl.")],
     run: OfRun = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Also low and high, where a model scores.")] = False,
 ) -> None:
     """Write a score for every account: higher is more likely abusive."""
-    from ringwatch.pipeline import load_scores
+    from ringwatch.pipeline import load_scores, score_intervals
 
-    _write(session, "scores", load_scores(session.workspace(), run), output)
+    found = load_scores(session.workspace(), run)
+    _write(session, "scores", score_intervals(session.workspace(), found, run) if intervals else found, output)
 
 
 def _write(session: Session, what: str, frame: pd.DataFrame, output: Path) -> None:

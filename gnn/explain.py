@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from ringwatch.gnn.graph import BoolArray, FloatArray, Graph
+from ringwatch.gnn.models.propagation import OPINIONS
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.registry import Scorer
 from ringwatch.gnn.task import View
@@ -41,6 +42,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
 
 EVIDENCE = "the evidence that ties it to a cluster"
 LABELS = "labels of its neighbours"
+MATES = "what those tied to it do"
 REST = "other columns of its own"
 
 
@@ -73,6 +75,8 @@ def theme_of(block: str, name: str) -> str:
         return LABELS
     if block == "evidence":
         return EVIDENCE
+    if block == OPINIONS:
+        return MATES
     if block == "own":
         if name.startswith("x_"):
             return name

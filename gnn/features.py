@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import logit
 
 from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
 from ringwatch.graphs import Gathered, Incidence, Model, find_communities
@@ -85,9 +86,8 @@ def build_graph(con: duckdb.DuckDBPyConnection, gathered: Gathered, model: Model
         **_groups(model, evidence.bits, n),
         **_layers(gathered.shared, n),
     }
-    chance = np.clip(evidence.score, BASE_RANGE, 1 - BASE_RANGE)
-    base = np.log(chance / (1 - chance))
-    relations: list[Relation] = [ties, *direct, *through]
+    base = logit(np.clip(evidence.score, BASE_RANGE, 1 - BASE_RANGE))
+    others: list[Relation] = [*direct, *through]
     columns["base"] = base
     names = tuple(columns)
     features = (
@@ -96,8 +96,8 @@ def build_graph(con: duckdb.DuckDBPyConnection, gathered: Gathered, model: Model
     core = tuple(names.index(name) for name in CORE if name in names)
     return Graph(
         gathered.accounts.ids, features.astype(np.float32), names,
-        tuple(relation for relation in relations if relation.degree.any()), base, core,
-        len(own),
+        (ties, _clusters(evidence, n), *(one for one in others if one.degree.any())), base, core, len(own),
+        carriers=2,
     )  # fmt: skip
 
 
@@ -120,6 +120,16 @@ def tie_graph(model: Model, bits: FloatArray, accounts: int) -> tuple[Direct, Fl
     np.maximum.at(best, model.first, bits)
     np.maximum.at(best, model.second, bits)
     return Direct("tie", matrix), best
+
+
+def _clusters(evidence: Evidence, accounts: int) -> Through:
+    """Members of one cluster, each as heavy as it has mates that are its operator's."""
+    member = np.flatnonzero(evidence.cluster >= 0)
+    mates = evidence.coordination * np.maximum(evidence.size - 1, 0)
+    known = np.column_stack(
+        [np.log1p(evidence.size), evidence.coordination, np.nan_to_num(evidence.abuse), evidence.strength]
+    )
+    return Through("cluster", member, evidence.cluster[member], mates, accounts, known.astype(np.float32))
 
 
 def _through(incidence: Incidence, model: Model, gathered: Gathered, n: int) -> Through:

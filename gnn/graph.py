@@ -6,8 +6,8 @@ of an account; one through entities is never expanded into pairs, so that a hub 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -135,7 +135,8 @@ class Graph:
 
     `features` float32[n, f] are named by `names`; NaN where unknown. `base` float64[n]: log odds (natural) of abuse
     that are known without any label, zero where nothing is. `relations`: who is whose neighbour. `core`: positions of
-    the features whose means over neighbours are worth having; the first `own` features know no graph.
+    the features whose means over neighbours are worth having; the first `own` features know no graph. Along the first
+    `carriers` relations neighbours are taken to be of one mind.
     """
 
     ids: npt.NDArray[np.object_]
@@ -145,6 +146,7 @@ class Graph:
     base: FloatArray
     core: tuple[int, ...]
     own: int
+    carriers: int = 1
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -153,6 +155,17 @@ class Graph:
     def evident(self) -> bool:
         """Whether the base knows anything."""
         return bool(np.ptp(self.base) > 0) if len(self) else False
+
+    def common(self, reach: float) -> Graph:
+        """The same without those relations, carriers apart, in which less than this share of accounts takes part."""
+        least = reach * len(self)
+        kept = {one.name for one in self.relations if np.count_nonzero(one.degree) >= least}
+        return self.only(kept)
+
+    def only(self, names: Collection[str]) -> Graph:
+        """The same with the carriers and the relations of these names."""
+        some = [one for one in self.relations[self.carriers :] if one.name in names]
+        return replace(self, relations=(*self.relations[: self.carriers], *some))
 
 
 def symmetric(relations: Sequence[Direct]) -> list[Direct]:

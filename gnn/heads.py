@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from ringwatch.gnn.features import Evidence
 from ringwatch.gnn.graph import FloatArray
@@ -84,5 +84,4 @@ def fit_head(evidence: Evidence, z: FloatArray, labels: Labels) -> ClusterHead:
 
 
 def _odds(chance: FloatArray) -> FloatArray:
-    kept = np.clip(np.nan_to_num(chance, nan=0.5), 1e-4, 1 - 1e-4)
-    return np.asarray(np.log(kept / (1 - kept)))
+    return np.asarray(logit(np.clip(np.nan_to_num(chance, nan=0.5), 1e-4, 1 - 1e-4)))

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from ringwatch.gnn.graph import BoolArray, FloatArray, IntArray
+from ringwatch.graphs.scores import drawn_together
 
 UNKNOWN, BENIGN, ABUSIVE = -1, 0, 1
 Label = npt.NDArray[np.int8]
@@ -63,23 +62,7 @@ def read_labels(con: duckdb.DuckDBPyConnection, accounts: int, cluster: IntArray
     group = np.full(accounts, -1, dtype=np.int64)
     named = rows["group_id"].notna().to_numpy()
     group[row[named]] = rows.loc[named, "group_id"].astype("category").cat.codes.to_numpy(dtype=np.int64)
-    return Labels(label, units(group, cluster), at)
-
-
-def units(group: IntArray, community: IntArray) -> IntArray:
-    """Components of accounts joined by group or community (-1: none); codes 0 … in the order of accounts."""
-    n = len(group)
-    width = n + int(group.max(initial=-1)) + 1 + int(community.max(initial=-1)) + 1
-    node = np.arange(n)
-    grouped, placed = group >= 0, community >= 0
-    src = np.r_[node[grouped], node[placed]]
-    dst = np.r_[n + group[grouped], n + int(group.max(initial=-1)) + 1 + community[placed]]
-    graph = sp.coo_matrix((np.ones(len(src)), (src, dst)), shape=(width, width))
-    component = connected_components(graph, directed=False)[1][:n]
-    _, first, dense = np.unique(component, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return np.asarray(rank[dense], dtype=np.int64)
+    return Labels(label, drawn_together(group, cluster), at)
 
 
 def folds(labels: Labels, count: int, seed: int) -> IntArray:

@@ -28,7 +28,11 @@ class Block:
     values: Float32
 
 
-def feature_blocks(graph: Graph, *, hops: int = 2) -> list[Block]:
+HOPS = 2
+"""As far as the first relation is followed."""
+
+
+def feature_blocks(graph: Graph) -> list[Block]:
     """The accounts' own features, and by relation the means of the core ones: one hop of each, more of the first.
 
     Of a mean its degree is told as well, and of the first relation how far the account is from it: neighbours that
@@ -51,7 +55,7 @@ def feature_blocks(graph: Graph, *, hops: int = 2) -> list[Block]:
             titles += [f"{name} apart" for name in names]
         blocks.append(_block(relation.name, titles, columns))
         if number == 0:
-            for hop in range(2, hops + 1):
+            for hop in range(2, HOPS + 1):
                 mean = relation.mean(mean)
                 values = np.where(has[:, None], mean, np.nan)
                 blocks.append(_block(f"{relation.name} {hop} hops", list(names), [values]))

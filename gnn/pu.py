@@ -99,6 +99,16 @@ def weights(label: Label, soft: FloatArray, prior: float) -> tuple[FloatArray, F
     return target, weight * len(label) / max(weight.sum(), 1e-12)
 
 
+def logistic_risk(z: FloatArray, label: Label, prior: float) -> float:
+    """The unbiased logistic risk of log odds, a mean over the population's accounts (see `platt`)."""
+    positive, benign, unknown = (z[label == kind] for kind in (ABUSIVE, BENIGN, UNKNOWN))
+    hidden = prior * len(unknown)
+    value = np.logaddexp(0, benign).sum() + np.logaddexp(0, unknown).sum()
+    if len(positive):
+        value += len(positive) * np.logaddexp(0, -positive).mean() - hidden * positive.mean()
+    return float(value / max(len(z), 1))
+
+
 def platt(score: FloatArray, label: Label, prior: float) -> tuple[float, float]:
     """Slope and intercept that turn log odds into calibrated ones, by the unbiased logistic risk.
 

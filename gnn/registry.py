@@ -17,15 +17,17 @@ from typing import Any
 import pandas as pd
 
 from ringwatch.errors import RingwatchError
+from ringwatch.gnn.calibration import Band, Calibration
 from ringwatch.gnn.drift import Profile
 from ringwatch.gnn.graph import FloatArray, Graph
 from ringwatch.gnn.heads import ClusterHead
 from ringwatch.gnn.labels import Labels
 from ringwatch.gnn.models import MODELS, Fitted
 from ringwatch.gnn.models.base import load_arrays, save_arrays
+from ringwatch.gnn.models.propagation import FittedPropagation
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import View, full_view
-from ringwatch.gnn.training import BASELINES, UNSUPERVISED, Calibration, combine
+from ringwatch.gnn.training import BASELINES, UNSUPERVISED, combine
 
 CARD = "card.json"
 
@@ -36,17 +38,20 @@ class Card:
 
     `winner`: the candidate that was taken; `shares`: its parts. `metrics`: by candidate. `as_of`, `known_until`: what
     it was trained on was known then (ISO-8601). `digest`: SHA-256 of features and labels. `prior`: estimated share of
-    abusive accounts among the unlabelled. `intended`, `limits`: what it is for, and what not.
+    abusive accounts among the unlabelled; `prevalence`: among all, by the model's own scores. `bands`: intervals of
+    its probabilities. `intended`, `limits`: what it is for, and what not.
     """
 
     model_id: str
     key: str
     winner: str
     shares: dict[str, float]
-    calibration: dict[str, float]
+    calibration: dict[str, Any]
     metrics: dict[str, dict[str, float]]
     thresholds: list[dict[str, Any]]
     reliability: list[dict[str, float]]
+    bands: list[dict[str, float]]
+    prevalence: float
     labels: dict[str, int]
     prior: float
     accounts: int
@@ -68,6 +73,11 @@ class Card:
         """Metrics of the `BASELINES`."""
         return {name: self.metrics[name] for name in BASELINES if name in self.metrics}
 
+    @property
+    def intervals(self) -> tuple[Band, ...]:
+        """`bands` as they are asked."""
+        return tuple(Band(**one) for one in self.bands)
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -80,8 +90,13 @@ class Scorer:
     labelled: frozenset[str]
 
     def view(self, graph: Graph, labels: Labels | None) -> View:
-        """The blocks that its parts read."""
-        return full_view(graph, feature_blocks(graph), labels)
+        """The blocks that its parts read, of the relations that it learnt from."""
+        known = graph.only(self.card.relations)
+        view = full_view(known, feature_blocks(known), labels)
+        for part in self.fitted.values():
+            if isinstance(part, FittedPropagation):
+                view = part.told(view)
+        return view
 
     def log_odds(self, view: View) -> FloatArray:
         """Calibrated log odds (natural), an account's own label apart; float64[n]."""

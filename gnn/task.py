@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from ringwatch.gnn import pu
 from ringwatch.gnn.graph import BoolArray, Float32, FloatArray, Graph, IntArray
@@ -52,17 +52,21 @@ class Task:
     def evident(self) -> bool:
         return self.graph.evident
 
+    @property
+    def start(self) -> float:
+        """Log odds of the mean target: what a model that has learnt nothing says."""
+        share = float((self.target * self.weight).sum() / self.weight.sum())
+        return float(logit(share)) if 0 < share < 1 else 0.0
 
-def make_task(
-    graph: Graph,
-    blocks: Sequence[Block],
-    labels: Labels,
-    *,
-    seed: int,
-    most: int = MOST_UNLABELLED,
-) -> Task:
-    """Targets, weights and masks. Unlabelled accounts are as abusive as the base says, once it is calibrated on what
-    is labelled; where the base knows nothing, and benign labels do, they are left out."""
+
+def make_task(graph: Graph, blocks: Sequence[Block], labels: Labels, *, seed: int) -> Task:
+    """Targets, weights and masks.
+
+    Two views of an unlabelled account err differently, and its target lies midway between them. The base, calibrated
+    on what is labelled, knows of operations that nobody has labelled, and would have its own mistakes learnt. That
+    the unlabelled are benign but for a few hidden ones needs no base, and would have labelled operations told from
+    others. Where the base knows nothing, and benign labels do, unlabelled accounts are left out.
+    """
     label = labels.label
     if graph.evident:
         prior = pu.estimate_prior(graph.base, label)
@@ -73,10 +77,13 @@ def make_task(
         prior = positive / (positive + benign) if benign else pu.LEAST_PRIOR
         soft = np.full(len(graph), prior)
     target, weight = pu.weights(label, soft, prior)
+    if graph.evident:
+        plain, as_benign = pu.weights(label, np.zeros(len(graph)), prior)
+        target, weight = (target + plain) / 2, (weight + as_benign) / 2
     use = np.ones(len(graph), dtype=np.bool_)
     if not graph.evident and (label == BENIGN).any():
         use = label != UNKNOWN
-    use = _thinned(use, label, weight, most, seed)
+    use = _thinned(use, label, weight, seed)
     found = []
     rounds = ROUNDS if (label != UNKNOWN).sum() < MANY else MANY_ROUNDS
     for shown in masks(labels, rounds, seed):
@@ -84,16 +91,16 @@ def make_task(
     return Task(graph, tuple(blocks), labels, target, weight, prior, tuple(found), seed)
 
 
-def _thinned(use: BoolArray, label: Label, weight: FloatArray, most: int, seed: int) -> BoolArray:
+def _thinned(use: BoolArray, label: Label, weight: FloatArray, seed: int) -> BoolArray:
     """Keeps at most so many unlabelled accounts, and raises the weight of those kept."""
     unknown = np.flatnonzero(use & (label == UNKNOWN))
-    if len(unknown) <= most:
+    if len(unknown) <= MOST_UNLABELLED:
         return use
-    kept = np.random.default_rng([seed, 73]).choice(unknown, most, replace=False)
+    kept = np.random.default_rng([seed, 73]).choice(unknown, MOST_UNLABELLED, replace=False)
     thin = use.copy()
     thin[unknown] = False
     thin[kept] = True
-    weight[kept] *= len(unknown) / most
+    weight[kept] *= len(unknown) / MOST_UNLABELLED
     return thin
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ringwatch.gnn import pu
+from ringwatch.gnn.calibration import counted
 from ringwatch.gnn.graph import FloatArray
 from ringwatch.gnn.labels import ABUSIVE, Label
 
@@ -51,9 +51,7 @@ def by_cost(cost: float) -> float:
     return cost / (1 + cost)
 
 
-def thresholds(
-    chance: FloatArray, *, capacities: Sequence[float] = CAPACITIES, costs: Sequence[float] = COSTS
-) -> list[Threshold]:
+def thresholds(chance: FloatArray) -> list[Threshold]:
     """A threshold by each capacity and each cost, from calibrated probabilities."""
     total = max(float(chance.sum()), 1e-12)
 
@@ -63,8 +61,8 @@ def thresholds(
             kind, wish, at, int(above.sum()), float(chance[above].sum()), float(chance[above].sum() / total)
         )
 
-    return [made("capacity", share, by_capacity(chance, round(share * len(chance)))) for share in capacities] + [
-        made("cost", cost, by_cost(cost)) for cost in costs
+    return [made("capacity", share, by_capacity(chance, round(share * len(chance)))) for share in CAPACITIES] + [
+        made("cost", cost, by_cost(cost)) for cost in COSTS
     ]
 
 
@@ -73,8 +71,10 @@ def reliability(chance: FloatArray, label: Label, prior: float) -> tuple[list[di
     and the expected calibration error over the population.
 
     Abusive accounts of a bin are those labelled there, and of the unlabelled as many as the labelled ones of the bin
-    stand for (`pu`).
+    stand for (`pu`). Only those accounts are counted that calibration counts.
     """
+    known = counted(label)
+    chance, label = chance[known], label[known]
     place = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
     positive = label == ABUSIVE
     total = pu.masses(label, prior)[0]

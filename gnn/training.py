@@ -5,19 +5,21 @@ Nothing here writes a file or asks for the time. The same graph, labels and seed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from scipy.special import expit
 
 from ringwatch.errors import UsageError
 from ringwatch.gnn import pu
+from ringwatch.gnn.calibration import Calibration, calibrate
+from ringwatch.gnn.checkpoint import NO_CHECKPOINT, Checkpoint
 from ringwatch.gnn.graph import FloatArray, Graph
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, folds
-from ringwatch.gnn.models import MODELS, Fitted
+from ringwatch.gnn.models import MODELS, PROPAGATION, Fitted
 from ringwatch.gnn.neighbours import Block
-from ringwatch.gnn.task import View, full_view, make_task
+from ringwatch.gnn.task import Task, View, full_view, make_task
 from ringwatch.graphs.labels import LABEL_BITS
 from ringwatch.metrics import Stopwatch
 
@@ -29,13 +31,16 @@ BASELINES = (UNSUPERVISED, "logistic", "trees", "belief", "graph-trees")
 
 FOLDS = 3
 MIXTURE = "mixture"
-MIXED = ("trees", "belief", "graph-trees", "metapath", "signed")
-"""What the mixture is the mean of: models that err differently, each on top of what is known without labels."""
+MIXED = ("belief", "graph-trees", PROPAGATION)
+"""What the mixture is made of: the evidence with what labels say of neighbours, all columns at once, and what shows
+on accounts alone, passed on to neighbours. They err differently."""
 
-DEFAULT = ("logistic", "trees", "belief", "graph-trees", "metapath")
+DEFAULT = ("logistic", "trees", "belief", "graph-trees", PROPAGATION, "metapath")
 """What is trained where nothing is named. `signed` takes as long as all others and was not better (docs)."""
 
-RESAMPLES = 60
+RESAMPLES = 100
+CLEARLY = 2.0
+"""By so many standard errors another candidate must be better than the mixture to be taken instead."""
 
 FEWEST = 3
 """Abusive labels and abusive operations below which nothing can be held out."""
@@ -45,23 +50,12 @@ LABEL_ODDS = LABEL_BITS * float(np.log(2))
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Turns log odds into calibrated ones: slope × z + shift."""
-
-    slope: float
-    shift: float
-
-    def apply(self, z: FloatArray) -> FloatArray:
-        return self.slope * z + self.shift
-
-
-@dataclass(frozen=True)
 class Trained:
     """A model that is ready: its parts with their shares, what they learnt, and how good all candidates were.
 
     `shares` by name of model add up to 1. `metrics` by candidate: `auprc` and `recall_at_k` over the population, held
-    out by operation. `held_out` are calibrated probabilities of all accounts by models that did not see their
-    operation's labels; float64[n].
+    out by operation. `held_out` are calibrated log odds of all accounts by models that did not see their operation's
+    labels; float64[n].
     """
 
     winner: str
@@ -102,30 +96,34 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     watch: Stopwatch | None = None,
+    kept: Checkpoint = NO_CHECKPOINT,
 ) -> Trained:
     """Fits every model of `names` (`DEFAULT`, unless some are named), picks or mixes, calibrates.
+
+    `kept` holds what the same training fitted before it was cut short.
 
     Raises:
         UsageError: too few labels, an unknown model, or a package that a model needs is missing.
     """
     watch = watch or Stopwatch()
     names = _chosen(names)
-    held, count = held_out_scores(graph, blocks, labels, names, seed=seed, device=device, watch=watch)
-    prior = pu.estimate_prior(held[UNSUPERVISED] if graph.evident else _mean(held), labels.label)
+    held, count = held_out_scores(graph, blocks, labels, names, seed=seed, device=device, watch=watch, kept=kept)
     parts = [name for name in MIXED if name in held]
+    prior = pu.estimate_prior(_mean(held, parts or names), labels.label)
+    mixed = blend(held, parts, labels, prior, seed=seed)
     if len(parts) > 1:
-        held[MIXTURE] = np.mean([held[name] for name in parts], axis=0)
+        held[MIXTURE] = np.asarray(sum(share * held[name] for name, share in mixed.items()))
     winner = choose(held, labels, prior, seed=seed)
-    shares = {name: 1 / len(parts) for name in parts} if winner == MIXTURE else {winner: 1.0}
-    calibration = Calibration(*pu.platt(held[winner], labels.label, prior))
+    shares = mixed if winner == MIXTURE else {winner: 1.0}
+    calibration = calibrate(held[winner], labels, prior, seed=seed)
     metrics = {name: measure(z, labels, prior) for name, z in held.items()}
     task = make_task(graph, blocks, labels, seed=seed)
     fitted = {}
     for name in shares:
         if name != UNSUPERVISED:
             with watch.stage(f"fit {name}"):
-                fitted[name] = MODELS[name].fit(task, device=device)
-    held_out = expit(calibration.apply(held[winner]))
+                fitted[name] = kept.fitted(name, MODELS[name], partial(MODELS[name].fit, task, device=device))
+    held_out = calibration.apply(held[winner])
     return Trained(winner, shares, fitted, calibration, prior, metrics, held_out, count)
 
 
@@ -147,6 +145,7 @@ def held_out_scores(
     seed: int,
     device: str,
     watch: Stopwatch,
+    kept: Checkpoint = NO_CHECKPOINT,
 ) -> tuple[dict[str, FloatArray], int]:
     """Log odds of every account by each model that did not see the labels of the account's fold; how many folds.
 
@@ -171,18 +170,47 @@ def held_out_scores(
             continue
         task = make_task(graph, blocks, seen, seed=seed + number)
         view = full_view(graph, blocks, seen)
+
+        def score(name: str, task: Task = task, view: View = view) -> FloatArray:
+            return MODELS[name].fit(task, device=device).score(view)
+
         for name in names:
             with watch.stage(f"validate {name}"):
-                held[name][out] = MODELS[name].fit(task, device=device).score(view)[out]
+                held[name][out] = kept.scores(f"{name}-{number}", partial(score, name))[out]
     return held, count
 
 
-def choose(held: dict[str, FloatArray], labels: Labels, prior: float, *, seed: int = 0) -> str:
-    """The candidate to take: the mixture, unless another is better by more than its standard error.
+def blend(
+    held: dict[str, FloatArray], parts: Sequence[str], labels: Labels, prior: float, *, seed: int = 0
+) -> dict[str, float]:
+    """Shares of the mixture: of the mean of its parts, and of propagation alone, each as likely as it is the better.
 
-    With few labels the differences between candidates are mostly noise, and the mean of several is the safest of
-    them; the standard error is that of the paired difference over resampled units (the rule of one standard error is
-    that of Breiman et al., "Classification and regression trees", 1984).
+    Propagation is the best there is where what accounts do tells abuse from the rest, and poor where nothing but ties
+    does. Labels of a dozen operations seldom settle which: so neither is picked, and each gets the share of resampled
+    sets of operations in which it wins (as bagging a selection does: Breiman, "Heuristics of instability and
+    stabilization in model selection", Annals of Statistics, 1996).
+    """
+    if PROPAGATION not in parts:
+        return {name: 1 / len(parts) for name in parts}
+    alone, mean = (pu.Curve(z, labels.label, prior) for z in (held[PROPAGATION], _mean(held, parts)))
+    gaps = [alone.average_precision(w) - mean.average_precision(w) for w in _resamples(labels, seed)]
+    won = float(np.mean(np.array([gap for gap in gaps if not np.isnan(gap)] or [0.0]) > 0))
+    return {name: won * (name == PROPAGATION) + (1 - won) / len(parts) for name in parts}
+
+
+def _resamples(labels: Labels, seed: int) -> Iterator[FloatArray]:
+    """How often each account counts when units are drawn anew; float64[n], `RESAMPLES` times."""
+    rng = np.random.default_rng([seed, 74])
+    top = int(labels.unit.max(initial=-1)) + 1
+    for _ in range(RESAMPLES):
+        yield rng.poisson(1.0, top)[labels.unit].astype(np.float64)
+
+
+def choose(held: dict[str, FloatArray], labels: Labels, prior: float, *, seed: int = 0) -> str:
+    """The candidate to take: the mixture, unless another is clearly better.
+
+    With few labels the differences between candidates are mostly noise, and a mixture is the safest of them; the
+    standard error is that of the paired difference over resampled units.
     """
     curves = {name: pu.Curve(z, labels.label, prior) for name, z in held.items()}
     whole = {name: curve.average_precision() for name, curve in curves.items()}
@@ -190,13 +218,11 @@ def choose(held: dict[str, FloatArray], labels: Labels, prior: float, *, seed: i
     best = max(whole, key=lambda name: (whole[name], name == usual))
     if best == usual or np.isnan(whole[usual]):
         return usual
-    rng = np.random.default_rng([seed, 74])
-    top = int(labels.unit.max(initial=-1)) + 1
-    gaps = []
-    for _ in range(RESAMPLES):
-        weight = rng.poisson(1.0, top)[labels.unit].astype(np.float64)
-        gaps.append(curves[best].average_precision(weight) - curves[usual].average_precision(weight))
-    return best if whole[best] - whole[usual] > np.nanstd(gaps) else usual
+    gaps = [
+        curves[best].average_precision(weight) - curves[usual].average_precision(weight)
+        for weight in _resamples(labels, seed)
+    ]
+    return best if whole[best] - whole[usual] > CLEARLY * np.nanstd(gaps) else usual
 
 
 def measure(z: FloatArray, labels: Labels, prior: float) -> dict[str, float]:
@@ -213,6 +239,5 @@ def measure(z: FloatArray, labels: Labels, prior: float) -> dict[str, float]:
     }
 
 
-def _mean(held: dict[str, FloatArray]) -> FloatArray:
-    found = [z for name, z in held.items() if name != UNSUPERVISED] or list(held.values())
-    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
+def _mean(held: dict[str, FloatArray], names: Sequence[str]) -> FloatArray:
+    return np.asarray(np.mean([held[name] for name in names], axis=0), dtype=np.float64)

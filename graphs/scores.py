@@ -81,12 +81,12 @@ def account_scores(
         account_traits(accounts, incidences, relations, mates),
         known,
         (verdicts.bits[labelled] > 0).astype(np.float64),
-        _draws(formed.cluster[known], verdicts.group[labelled]),
+        drawn_together(formed.cluster[known], verdicts.group[labelled]),
     )
     return probability(odds + spread(model, bits, verdicts))
 
 
-def _draws(*groups: IntArray) -> IntArray:
+def drawn_together(*groups: IntArray) -> IntArray:
     """Who was drawn together: the accounts of one group (-1 for none) of any of the groupings; numbered from 0."""
     n = len(groups[0])
     account, node, nodes = [], [], n

@@ -9,7 +9,7 @@ from ringwatch.pipeline.explain import Why, explain
 from ringwatch.pipeline.facts import account_facts, later_batches
 from ringwatch.pipeline.forget import forget
 from ringwatch.pipeline.ingest import ingest_drop
-from ringwatch.pipeline.models import find_model, list_models, promote_model
+from ringwatch.pipeline.models import find_model, list_models, promote_model, score_intervals
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
 from ringwatch.pipeline.runs import (
     Run,
@@ -59,6 +59,7 @@ __all__ = [
     "rehearse_run",
     "rotate",
     "run_detection",
+    "score_intervals",
     "store_verdicts",
     "train_model",
     "whole_token",

@@ -90,6 +90,7 @@ def run_detection(
                     model=model,
                     drift=judge.drift if judge else {},
                     abstained=judge.abstained if judge else 0,
+                    prevalence=round(judge.prevalence, 8) if judge else None,
                     digest=_digest(found),
                     seconds=watch.seconds,
                     stages=dict(watch.stages),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +55,7 @@ def forget(
             *(workspace.models_dir / model for model in current.models),
         ):
             _without(kept, set(gone.accounts))
+        shutil.rmtree(workspace.training_dir, ignore_errors=True)
 
         def done() -> None:
             audit.record(

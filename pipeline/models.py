@@ -6,15 +6,18 @@ from datetime import datetime
 
 import duckdb
 import numpy as np
-from scipy.special import expit
+import pandas as pd
+from scipy.special import expit, logit
 
 from ringwatch.clock import parse_time
 from ringwatch.errors import UsageError
 from ringwatch.gnn import Card, Scorer, build_graph, evidence_of, read_card, read_labels
+from ringwatch.gnn.calibration import interval, shifted_prevalence
 from ringwatch.gnn.training import with_own_labels
 from ringwatch.graphs import Gathered, Judgement, Model
 from ringwatch.graphs.accounts import FloatArray
 from ringwatch.graphs.clusters import Formed
+from ringwatch.pipeline.runs import find_run, read_record
 from ringwatch.workspace import Current, Workspace
 
 
@@ -35,6 +38,7 @@ class Judged:
         self._con, self._scorer = con, scorer
         self.drift: dict[str, float] = {}
         self.abstained = 0
+        self.prevalence = scorer.card.prevalence
 
     def __call__(
         self, gathered: Gathered, model: Model, bits: FloatArray, formed: Formed, score: FloatArray
@@ -44,7 +48,11 @@ class Judged:
         labels = read_labels(self._con, len(graph), evidence.cluster)
         view = self._scorer.view(graph, labels)
         z = self._scorer.log_odds(view)
-        chance = expit(with_own_labels(z, labels))
+        learnt_from = self._scorer.card.prevalence
+        self.prevalence = shifted_prevalence(np.asarray(expit(z)))
+        # Where all else is as it was and only more or fewer are abusive, the odds move by as much.
+        shift = float(logit(self.prevalence) - logit(learnt_from))
+        chance = expit(with_own_labels(z + shift, labels))
         profile = self._scorer.profile
         # An account unlike all that was learnt from is left to the evidence alone.
         unlike = profile.unlike(graph.names, graph.features)
@@ -85,3 +93,19 @@ def promote_model(workspace: Workspace, model_id: str, *, wait: float = 10.0) ->
         wanted = find_model(workspace, model_id)
         workspace.commit(workspace.current().with_(promoted=wanted))
     return read_card(workspace.models_dir / wanted)
+
+
+def score_intervals(workspace: Workspace, scores: pd.DataFrame, run_id: str | None = None) -> pd.DataFrame:
+    """What `load_scores` gave, with `low` and `high`: of accounts scored like this one, between these shares are
+    abusive (nine times in ten). Both are null where no trained model made the score.
+
+    Raises:
+        UsageError: there is no run yet, or none of this id. RingwatchError: the run's model cannot be read.
+    """
+    model = read_record(workspace, find_run(workspace, run_id)).model
+    if model is None or model not in workspace.current().models:
+        return scores.assign(low=np.nan, high=np.nan)
+    known = read_card(workspace.models_dir / model).intervals
+    low, high = interval(known, scores["score"].to_numpy(dtype=np.float64))
+    made = scores["calibrated"].to_numpy(dtype=np.bool_)
+    return scores.assign(low=np.where(made, low, np.nan), high=np.where(made, high, np.nan))

@@ -42,7 +42,8 @@ class RunRecord:
     `labels`: whether labels and status were used. `untimed`: rows by table that have no time, which any `as_of` sees.
     `seconds` and `stages` are wall seconds, `peak_rss_mb` MiB, `digest` a SHA-256 over all that was found. `model` is
     the trained model whose scores it has, `drift` by feature how far what it saw has moved from what that learnt from
-    (`gnn.drift`), `abstained` how many accounts were too unlike it to be scored by it.
+    (`gnn.drift`), `abstained` how many accounts were too unlike it to be scored by it, `prevalence` the share of
+    accounts that are abusive by its scores.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class RunRecord:
     model: str | None = None
     drift: dict[str, float] = field(default_factory=dict)
     abstained: int = 0
+    prevalence: float | None = None
 
     def document(self) -> dict[str, Any]:
         """The JSON document of `ringwatch detect --json`, without its schema."""

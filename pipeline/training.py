@@ -32,18 +32,21 @@ from ringwatch.gnn import (
     train,
     unsupervised,
 )
+from ringwatch.gnn.calibration import bands, shifted_prevalence
+from ringwatch.gnn.checkpoint import NO_CHECKPOINT, Checkpoint
 from ringwatch.gnn.drift import Profile
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, digest
-from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.thresholds import reliability, thresholds
 from ringwatch.gnn.training import FEWEST
 from ringwatch.graphs import Model
-from ringwatch.graphs.accounts import FloatArray
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 INTENDED = "Ranking accounts and clusters for review. A takedown needs two people and the evidence for and against."
+REACH = 0.02
+"""A relation in which a smaller share of accounts takes part is no block of its own: the ties have its bits."""
+
 LIMITS = (
     "Metrics are estimates from the labels that there are, held out by operation; with few they are rough.",
     "Labelled accounts stand for unlabelled ones of the same kind only as far as they were found in the same way.",
@@ -114,25 +117,37 @@ def train_model(
         current = workspace.current()
         key = _key(current, as_of, seed, models)
         with rehearse(workspace, as_of=as_of, seed=seed, watch=watch) as rehearsal:
-            seen = prepare(rehearsal)
+            whole = prepare(rehearsal)
+            seen = replace(whole, graph=whole.graph.common(REACH))
             until = known_until(rehearsal.con)
         with watch.stage("neighbours"):
             blocks = feature_blocks(seen.graph)
-        found = train(seen.graph, blocks, seen.labels, names=models, seed=seed, device=device, watch=watch)
+        kept = Checkpoint(workspace.training_dir / f"{_contents(seen)[:16]}-{key}")
+        drop_training(workspace, but=kept)
+        found = train(seen.graph, blocks, seen.labels, names=models, seed=seed, device=device, watch=watch, kept=kept)
         with watch.stage("register"):
             old = load_model(workspace.models_dir / current.promoted) if current.promoted else None
-            promoted, why = _better(found, seen, blocks, old)
-            card = _card(found, seen, key, as_of, until, seed, watch.seconds)
+            promoted, why = _better(found, whole, old)
             now_scored = expit(found.log_odds(full_view(seen.graph, blocks, seen.labels)))
+            prevalence = shifted_prevalence(now_scored)
+            card = _card(found, seen, key, as_of, until, seed, watch.seconds, prevalence)
             profile = Profile.made(seen.graph.names, seen.graph.features, now_scored)
-            head = fit_head(seen.evidence, _odds(found.held_out), seen.labels)
+            head = fit_head(seen.evidence, found.held_out, seen.labels)
             known = seen.graph.ids[seen.labels.label != UNKNOWN].tolist()
             folder = workspace.staging_dir / card.model_id
             save_model(folder, card, found.fitted, head, profile, known)
             for path in (*folder.iterdir(), folder):
                 fsync_path(path)
             _commit(workspace, current, card.model_id, promoted=promoted)
+        drop_training(workspace)
     return TrainReport(card, promoted, why)
+
+
+def drop_training(workspace: Workspace, *, but: Checkpoint = NO_CHECKPOINT) -> None:
+    """Removes what trainings that were cut short left, all of it or all but one's."""
+    for place in workspace.training_dir.glob("*"):
+        if place != but.folder:
+            shutil.rmtree(place)
 
 
 def _commit(workspace: Workspace, current: Current, model_id: str, *, promoted: bool) -> None:
@@ -155,12 +170,7 @@ def _key(current: Current, as_of: datetime | None, seed: int, models: Sequence[s
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _odds(chance: FloatArray) -> FloatArray:
-    kept = np.clip(chance, 1e-9, 1 - 1e-9)
-    return np.asarray(np.log(kept / (1 - kept)))
-
-
-def _better(found: Trained, seen: Prepared, blocks: Sequence[Block], old: Scorer | None) -> tuple[bool, str]:
+def _better(found: Trained, seen: Prepared, old: Scorer | None) -> tuple[bool, str]:
     """Whether the new model takes the old one's place: on accounts whose label the old one did not see."""
     if old is None:
         return True, "it is the first"
@@ -171,19 +181,26 @@ def _better(found: Trained, seen: Prepared, blocks: Sequence[Block], old: Scorer
         return False, f"too few new labels to compare it with {old.card.model_id}; `models promote` decides otherwise"
     # Neither side is told of the new labels: the old model's neighbours show those that it learnt from.
     hidden = replace(seen.labels, label=np.where(fresh, UNKNOWN, label).astype(np.int8))
-    before = old.log_odds(full_view(seen.graph, blocks, hidden))
+    before = old.log_odds(old.view(seen.graph, hidden))
     use = fresh | (label == UNKNOWN)
-    ours, theirs = (pu.average_precision(z[use], label[use], found.prior) for z in (_odds(found.held_out), before))
+    ours, theirs = (pu.average_precision(z[use], label[use], found.prior) for z in (found.held_out, before))
     said = f"AUPRC {ours:.3f} beside {theirs:.3f} of {old.card.model_id} on labels that neither saw"
     return bool(ours > theirs), said
 
 
+def _contents(seen: Prepared) -> str:
+    """SHA-256 of features and labels."""
+    found = hashlib.sha256(np.ascontiguousarray(seen.graph.features).tobytes())
+    found.update(digest(seen.labels).encode())
+    return found.hexdigest()
+
+
 def _card(
-    found: Trained, seen: Prepared, key: str, as_of: datetime | None, until: str | None, seed: int, seconds: float
-) -> Card:
-    features = hashlib.sha256(np.ascontiguousarray(seen.graph.features).tobytes())
-    features.update(digest(seen.labels).encode())
-    rows, error = reliability(found.held_out, seen.labels.label, found.prior)
+    found: Trained, seen: Prepared, key: str, as_of: datetime | None, until: str | None, seed: int, seconds: float,
+    prevalence: float,
+) -> Card:  # fmt: skip
+    chance = expit(found.held_out)
+    rows, error = reliability(chance, seen.labels.label, found.prior)
     metrics = {name: dict(values) for name, values in found.metrics.items()}
     metrics[found.winner]["ece"] = round(error, 6)
     return Card(
@@ -193,8 +210,10 @@ def _card(
         shares=found.shares,
         calibration=asdict(found.calibration),
         metrics=metrics,
-        thresholds=[one.document() for one in thresholds(found.held_out)],
+        thresholds=[one.document() for one in thresholds(chance)],
         reliability=rows,
+        bands=[asdict(one) for one in bands(chance, seen.labels.label, found.prior)],
+        prevalence=round(prevalence, 8),
         labels=seen.labels.counts,
         prior=round(found.prior, 6),
         accounts=len(seen.graph),
@@ -206,7 +225,7 @@ def _card(
         known_until=until,
         created_at=now().isoformat(),
         version=metadata.version("ringwatch"),
-        digest=features.hexdigest(),
+        digest=_contents(seen),
         seconds=seconds,
         intended=INTENDED,
         limits=list(LIMITS),

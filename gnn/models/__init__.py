@@ -1,21 +1,24 @@
-"""The ways to learn, by name. The first four need no torch; what any of them learnt is scored without it."""
+"""The ways to learn, by name. The first five need no torch; what any of them learnt is scored without it."""
 
 from __future__ import annotations
 
 from ringwatch.gnn.models.base import Fitted, Model
 from ringwatch.gnn.models.linear import Belief, Logistic
 from ringwatch.gnn.models.metapath import Metapath
+from ringwatch.gnn.models.propagation import Propagation
 from ringwatch.gnn.models.signed import Signed
 from ringwatch.gnn.models.trees import GraphTrees, Trees
 
 MODELS: dict[str, Model] = {
-    model.name: model for model in (Logistic(), Trees(), Belief(), GraphTrees(), Metapath(), Signed())
+    model.name: model for model in (Logistic(), Trees(), Belief(), GraphTrees(), Propagation(), Metapath(), Signed())
 }
 
 GRAPHLESS = ("logistic", "trees")
 """Those that look at no neighbour."""
 
-GRAPH = ("belief", "graph-trees", "metapath", "signed")
+GRAPH = ("belief", "graph-trees", "propagation", "metapath", "signed")
 """Those that do."""
 
-__all__ = ["GRAPH", "GRAPHLESS", "MODELS", "Fitted", "Model"]
+PROPAGATION = Propagation.name
+
+__all__ = ["GRAPH", "GRAPHLESS", "MODELS", "PROPAGATION", "Fitted", "Model"]

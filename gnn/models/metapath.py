@@ -1,8 +1,8 @@
-"""A network on pre-aggregated metapaths, with attention over them: SIGN and SeHGNN, on top of the evidence in bits.
+"""A network on pre-aggregated metapaths, with attention over them: SIGN and SeHGNN, along ties weighted by bits.
 
 Each block (an account's own columns, the means over one relation, what labels say) is projected to a vector of
-`WIDTH`; an account weighs its vectors by attention, and two layers turn their sum, beside its own, into a correction
-of the base. Neighbours were averaged beforehand, so training is plain mini-batches of rows, on a CPU as on a GPU.
+`WIDTH`; an account weighs its vectors by attention, and two layers turn their sum, beside its own, into log odds.
+Neighbours were averaged beforehand, so training is plain mini-batches of rows, on a CPU as on a GPU.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ DROPOUT = 0.3
 BLOCK_DROPOUT = 0.1
 """How often a block is hidden from an account in training: no relation is to be relied on alone."""
 
-EPOCHS = 20
-EPOCHS_ALONE = 60
-"""Where there is no evidence to begin from."""
-
+EPOCHS = 40
 BATCH = 2048
 RATE = 5e-3
 DECAY = 1e-2
@@ -37,19 +34,18 @@ CHUNK = 100_000
 
 @dataclass(frozen=True)
 class FittedMetapath:
-    """Names by block, scales and weights by name."""
+    """Names by block, scales and weights by name, the log odds that it begins from."""
 
     blocks: tuple[tuple[str, ...], ...]
     arrays: Arrays
-    on_base: bool
+    start: float
 
     def score(self, view: View) -> FloatArray:
         n = len(view.graph)
-        base = view.graph.base if self.on_base else np.zeros(n)
         out = np.empty(n)
         for low in range(0, n, CHUNK):
             rows = np.arange(low, min(low + CHUNK, n))
-            out[rows] = base[rows] + self._forward(view, rows)
+            out[rows] = self.start + self._forward(view, rows)
         return out
 
     def _forward(self, view: View, rows: IntArray) -> Float32:
@@ -66,7 +62,7 @@ class FittedMetapath:
         return np.asarray((deep @ a["last.weight"].T + a["last.bias"])[:, 0])
 
     def save(self, place: Path) -> None:
-        save_arrays(place, self.arrays, {"blocks": [list(names) for names in self.blocks], "on_base": self.on_base})
+        save_arrays(place, self.arrays, {"blocks": [list(names) for names in self.blocks], "start": self.start})
 
 
 class Metapath:
@@ -86,24 +82,24 @@ class Metapath:
             net = _network([len(part) for part in names]).to(device)
             optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
             rows = [one.rows for one in task.rounds]
-            epochs = EPOCHS if task.evident else EPOCHS_ALONE
             batch = int(np.clip(max(len(part) for part in rows) // 16, 128, BATCH))
-            steps = sum(-(-len(rows[epoch % len(rows)]) // batch) for epoch in range(epochs))
+            steps = sum(-(-len(rows[epoch % len(rows)]) // batch) for epoch in range(EPOCHS))
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2))
             rng = np.random.default_rng([task.seed, 81])
             tables = [_table([*fixed, one.labels], scales, one.rows) for one in task.rounds]
             net.train()
-            for epoch in range(epochs):
+            for epoch in range(EPOCHS):
                 number = epoch % len(rows)
                 order = rng.permutation(len(rows[number]))
                 for low in range(0, len(order), batch):
                     at = order[low : low + batch]
                     real = rows[number][at]
                     parts = [torch.from_numpy(table[at]).to(device) for table in tables[number]]
-                    logit = net(parts)
-                    if task.evident:
-                        logit = logit + _tensor(task.graph.base[real], device)
-                    loss = loss_of(logit, _tensor(task.target[real], device), _tensor(task.weight[real], device))
+                    loss = loss_of(
+                        net(parts) + task.start,
+                        _tensor(task.target[real], device),
+                        _tensor(task.weight[real], device),
+                    )
                     optimiser.zero_grad()
                     loss.backward()
                     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -111,11 +107,11 @@ class Metapath:
                     if schedule.last_epoch < steps - 1:
                         schedule.step()
             learnt = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
-        return FittedMetapath(names, {**scales, **learnt}, task.evident)
+        return FittedMetapath(names, {**scales, **learnt}, task.start)
 
     def load(self, place: Path) -> FittedMetapath:
         arrays, words = load_arrays(place)
-        return FittedMetapath(tuple(tuple(names) for names in words["blocks"]), arrays, words["on_base"])
+        return FittedMetapath(tuple(tuple(names) for names in words["blocks"]), arrays, words["start"])
 
 
 def _table(blocks: list[Block], scales: Arrays, rows: IntArray) -> list[Float32]:
@@ -142,7 +138,7 @@ def _network(widths: list[int]):  # type: ignore[no-untyped-def]
             self.query = torch.nn.Parameter(torch.randn(WIDTH) / WIDTH**0.5)
             self.deep = torch.nn.Linear(2 * WIDTH, WIDTH)
             self.last = torch.nn.Linear(WIDTH, 1)
-            # Before anything is learnt the correction is none.
+            # Before anything is learnt all accounts are the same.
             torch.nn.init.zeros_(self.last.weight)
             torch.nn.init.zeros_(self.last.bias)
             self.drop = torch.nn.Dropout(DROPOUT)

@@ -8,7 +8,7 @@ edges that are worth most in bits speak (a choice of neighbours, as PC-GNN makes
 and entities are both nodes; in full batch.
 
     h⁰ᵢ = relu(W_t xᵢ)            g_e = tanh(a_r · hₛ + b_r · hₜ + c_r w_e)
-    hᵏ⁺¹ᵢ = ε h⁰ᵢ + Σ_r Σ_{e: s→i} g_e w_e hᵏₛ / Σ_{e: s→i} w_e          zᵢ = base + mlp([h⁰ᵢ, h¹ᵢ, h²ᵢ])
+    hᵏ⁺¹ᵢ = ε h⁰ᵢ + Σ_r Σ_{e: s→i} g_e w_e hᵏₛ / Σ_{e: s→i} w_e          zᵢ = o + mlp([h⁰ᵢ, h¹ᵢ, h²ᵢ])
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ MOST = 6
 """Edges into a node, of one relation."""
 
 KEEP_SELF = 0.5
-EPOCHS = 40
-EPOCHS_ALONE = 120
-"""Where there is no evidence to begin from."""
-
+EPOCHS = 80
 RATE = 2e-2
 DECAY = 1e-3
 DROPOUT = 0.3
@@ -81,12 +78,12 @@ def wire(graph: Graph, names: tuple[str, ...] | None = None) -> Wiring:
 
 @dataclass(frozen=True)
 class FittedSigned:
-    """Column names of accounts, relations, scales and weights."""
+    """Column names of accounts, relations, scales and weights, the log odds that it begins from."""
 
     names: tuple[str, ...]
     relations: tuple[str, ...]
     arrays: Arrays
-    on_base: bool
+    start: float
 
     def score(self, view: View) -> FloatArray:
         a, graph = self.arrays, view.graph
@@ -106,8 +103,7 @@ class FittedSigned:
             state = self._pass(layer, state, first, wiring)
             states.append(state[: len(graph)])
         deep = np.maximum(np.concatenate(states, axis=1) @ a["deep.weight"].T + a["deep.bias"], 0.0)
-        out = (deep @ a["last.weight"].T + a["last.bias"])[:, 0].astype(np.float64)
-        return out + graph.base if self.on_base else out
+        return np.asarray(self.start + (deep @ a["last.weight"].T + a["last.bias"])[:, 0], dtype=np.float64)
 
     def _pass(self, layer: int, state: Float32, first: Float32, wiring: Wiring) -> Float32:
         import scipy.sparse as sp
@@ -126,7 +122,7 @@ class FittedSigned:
         return np.asarray(out, dtype=np.float32)
 
     def save(self, place: Path) -> None:
-        words = {"names": list(self.names), "relations": list(self.relations), "on_base": self.on_base}
+        words = {"names": list(self.names), "relations": list(self.relations), "start": self.start}
         save_arrays(place, self.arrays, words)
 
 
@@ -144,7 +140,7 @@ class Signed:
             )
         torch = load_torch()
         load_geometric()
-        graph, wiring = task.graph, wire(task.graph)
+        wiring = wire(task.graph)
         fixed = [block for block in task.blocks if block.name in ("own", "evidence")]
         names = tuple(name for block in [*fixed, task.rounds[0].labels] for name in block.names)
         tables = [columns([*fixed, one.labels], names) for one in task.rounds]
@@ -159,7 +155,6 @@ class Signed:
                 entities[number] = (low, torch.from_numpy(part).to(device))
         edges = [tuple(torch.from_numpy(part).to(device) for part in edge) for edge in wiring.edges]
         inputs = [torch.from_numpy(scaled(table, mean, deviation)).to(device) for table in tables]
-        base = torch.from_numpy((graph.base if task.evident else graph.base * 0).astype(np.float32)).to(device)
         target = torch.from_numpy(task.target.astype(np.float32)).to(device)
         weight = torch.from_numpy(task.weight.astype(np.float32)).to(device)
         rows = [torch.from_numpy(one.rows).to(device) for one in task.rounds]
@@ -167,12 +162,11 @@ class Signed:
             net = _network(len(names), {number: part.shape[1] for number, (_, part) in entities.items()}, wiring)
             net = net.to(device)
             optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-            epochs = EPOCHS if task.evident else EPOCHS_ALONE
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
             net.train()
-            for epoch in range(epochs):
+            for epoch in range(EPOCHS):
                 number = epoch % len(rows)
-                logit = net(inputs[number], entities, edges) + base
+                logit = net(inputs[number], entities, edges) + task.start
                 at = rows[number]
                 loss = loss_of(logit[at], target[at], weight[at])
                 optimiser.zero_grad()
@@ -181,31 +175,25 @@ class Signed:
                 optimiser.step()
                 schedule.step()
             learnt = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
-        return FittedSigned(names, wiring.names, {**scales, **learnt}, task.evident)
+        return FittedSigned(names, wiring.names, {**scales, **learnt}, task.start)
 
     def load(self, place: Path) -> FittedSigned:
         arrays, words = load_arrays(place)
-        return FittedSigned(tuple(words["names"]), tuple(words["relations"]), arrays, words["on_base"])
+        return FittedSigned(tuple(words["names"]), tuple(words["relations"]), arrays, words["start"])
 
 
 def _network(width: int, entities: dict[int, int], wiring: Wiring):  # type: ignore[no-untyped-def]
     """The network; its parameters have the names that `FittedSigned` reads."""
-    torch, geometric = load_torch(), load_geometric()
-    passing = geometric.nn.MessagePassing
+    torch = load_torch()
+    scatter = load_geometric().utils.scatter
 
-    class Gated(passing):  # type: ignore[misc, valid-type]
-        """Σ over edges of gate × weight × source."""
-
-        def __init__(self) -> None:
-            super().__init__(aggr="sum")
-
-        def forward(self, state, edge_index, weight, strength, gate):  # type: ignore[no-untyped-def]
-            ends = (state @ gate[:WIDTH], state @ gate[WIDTH : 2 * WIDTH])
-            said = ends[0][edge_index[0]] + ends[1][edge_index[1]] + strength * gate[2 * WIDTH] + gate[2 * WIDTH + 1]
-            return self.propagate(edge_index, x=state, scale=torch.tanh(said) * weight)
-
-        def message(self, x_j, scale):  # type: ignore[no-untyped-def]
-            return scale[:, None] * x_j
+    def passed(state, edge, gate):  # type: ignore[no-untyped-def]
+        """Σ over edges of gate × weight × source, of each target."""
+        source, target, weight, strength = edge
+        ends = (state @ gate[:WIDTH], state @ gate[WIDTH : 2 * WIDTH])
+        said = ends[0][source] + ends[1][target] + strength * gate[2 * WIDTH] + gate[2 * WIDTH + 1]
+        said = (torch.tanh(said) * weight)[:, None] * state[source]
+        return scatter(said, target, dim_size=len(state), reduce="sum")
 
     class Network(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -222,7 +210,6 @@ def _network(width: int, entities: dict[int, int], wiring: Wiring):  # type: ign
             torch.nn.init.zeros_(self.last.weight)
             torch.nn.init.zeros_(self.last.bias)
             self.drop = torch.nn.Dropout(DROPOUT)
-            self.gated = Gated()
 
         def forward(self, x, known, edges):  # type: ignore[no-untyped-def]
             accounts = torch.relu(self.account(self.drop(x)))
@@ -234,10 +221,9 @@ def _network(width: int, entities: dict[int, int], wiring: Wiring):  # type: ign
             state, states = first, [accounts]
             for layer in range(LAYERS):
                 out = KEEP_SELF * first
-                for number, (source, target, weight, strength) in enumerate(edges):
-                    if len(source):
-                        gate = getattr(self, f"gate{layer}_{number}")
-                        out = out + self.gated(state, torch.stack([source, target]), weight, strength, gate)
+                for number, edge in enumerate(edges):
+                    if len(edge[0]):
+                        out = out + passed(state, edge, getattr(self, f"gate{layer}_{number}"))  # type: ignore[no-untyped-call]
                 state = out
                 states.append(state[: len(x)])
             deep = torch.relu(self.deep(self.drop(torch.cat(states, dim=1))))

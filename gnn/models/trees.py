@@ -1,7 +1,7 @@
 """Gradient boosted trees: on an account's own rows, and on what is aggregated over its neighbours beforehand.
 
 The second is the strongest baseline of GADBench (Tang et al., "GADBench: Revisiting and benchmarking supervised graph
-anomaly detection", NeurIPS 2023), with relations kept apart, and on top of what is known without labels.
+anomaly detection", NeurIPS 2023), with relations kept apart; what is known without labels is a column.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ PARAMETERS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class FittedTrees:
-    """`booster`, the columns that it reads, and whether it adds to the base."""
+    """`booster`, the columns that it reads, and the log odds that it begins from."""
 
     booster: Any
     names: tuple[str, ...]
-    on_base: bool
     start: float
 
     def score(self, view: View) -> FloatArray:
@@ -48,14 +47,12 @@ class FittedTrees:
         out = np.empty(n)
         for low in range(0, n, CHUNK):
             rows = np.arange(low, min(low + CHUNK, n))
-            margin = view.graph.base[rows] if self.on_base else np.full(len(rows), self.start)
-            data = xgboost.DMatrix(columns(view.blocks, self.names, rows), base_margin=margin)
+            data = xgboost.DMatrix(columns(view.blocks, self.names, rows), base_margin=np.full(len(rows), self.start))
             out[rows] = self.booster.predict(data, output_margin=True)
         return out
 
     def save(self, place: Path) -> None:
-        words = {"names": list(self.names), "on_base": self.on_base, "start": self.start}
-        save_arrays(place, {}, words)
+        save_arrays(place, {}, {"names": list(self.names), "start": self.start})
         self.booster.save_model(str(place.with_name(f"{place.name}.trees.json")))
 
 
@@ -69,23 +66,19 @@ class _Trees:
 
         del device  # xgboost-cpu has no other
 
-        on_base = task.evident and not self.graphless
-        positives = float((task.target * task.weight).sum() / task.weight.sum())
-        start = float(np.log(positives / (1 - positives))) if 0 < positives < 1 else 0.0
         blocks: list[list[Block]] = [
             [task.blocks[0]] if self.graphless else [*task.blocks, one.labels] for one in task.rounds
         ]
         names = tuple(name for block in blocks[0] for name in block.names)
         x = np.concatenate([columns(part, names, one.rows) for part, one in zip(blocks, task.rounds, strict=True)])
         rows = np.concatenate([one.rows for one in task.rounds])
-        margin = task.graph.base[rows] if on_base else np.full(len(rows), start)
         # Few rows: several threads would mostly wait for each other.
         threads = 1 if len(task.graph) < FEW_ROWS else os.cpu_count()
         data = xgboost.QuantileDMatrix(
             x,
             task.target[rows],
             weight=task.weight[rows] / len(task.rounds),
-            base_margin=margin,
+            base_margin=np.full(len(rows), task.start),
             max_bin=BINS,
             nthread=threads,
         )
@@ -93,7 +86,7 @@ class _Trees:
         labelled = int((task.labels.label != UNKNOWN).sum())
         trees, depth = next((trees, depth) for least, trees, depth in SIZES if labelled >= least)
         parameters = {**PARAMETERS, "max_depth": depth, "seed": task.seed, "nthread": threads}
-        return FittedTrees(xgboost.train(parameters, data, trees), names, on_base, start)
+        return FittedTrees(xgboost.train(parameters, data, trees), names, task.start)
 
     def load(self, place: Path) -> FittedTrees:
         import xgboost
@@ -105,7 +98,7 @@ class _Trees:
             booster.load_model(str(path))
         except xgboost.core.XGBoostError as error:
             raise RingwatchError(f"The model {path} cannot be read.", hint="Train again.") from error
-        return FittedTrees(booster, tuple(words["names"]), words["on_base"], words["start"])
+        return FittedTrees(booster, tuple(words["names"]), words["start"])
 
 
 class Trees(_Trees):

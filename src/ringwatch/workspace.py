@@ -125,6 +125,11 @@ class Workspace:
         return self.root / "audit.log"
 
     @property
+    def training_dir(self) -> Path:
+        """What a training that was cut short has fitted; for the next one."""
+        return self.root / "training"
+
+    @property
     def staging_dir(self) -> Path:
         """Where a writer prepares what it will commit; emptied by the next writer."""
         return self.root / "staging"

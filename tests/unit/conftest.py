@@ -17,7 +17,8 @@ from drops import encode, write_drop
 from ringwatch import ingest
 from ringwatch.config import make_config
 from ringwatch.gnn.graph import Direct, Graph, Through
-from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, units
+from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels
+from ringwatch.graphs.scores import drawn_together
 from ringwatch.ingest.batch import Job, stage_here
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.metrics import Stopwatch
@@ -162,7 +163,7 @@ def make_graph() -> Callable[..., tuple[Graph, Labels]]:
         looked_at = member & (operation < operations / 2) & (rng.random(n) < known)
         label = np.where(looked_at, ABUSIVE, UNKNOWN).astype(np.int8)
         label[rng.choice(np.flatnonzero(~member), 20, replace=False)] = BENIGN
-        unit = units(np.where(looked_at, operation, -1), operation)
+        unit = drawn_together(np.where(looked_at, operation, -1), operation)
         truth = Labels(label, unit, np.where(label >= 0, 0.0, np.nan))
         make.member, make.unseen = member, member & (operation >= operations / 2)  # type: ignore[attr-defined]
         return graph, truth

@@ -11,9 +11,10 @@ import pytest
 import scipy.sparse as sp
 
 from ringwatch.gnn.graph import Direct, Graph, Through, strongest
-from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, digest, folds, latest, masks, units
+from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Labels, digest, folds, latest, masks
 from ringwatch.gnn.neighbours import feature_blocks, label_block
 from ringwatch.gnn.task import columns, make_task
+from ringwatch.graphs.scores import drawn_together
 from ringwatch.pipeline import rehearse
 from ringwatch.pipeline.training import prepare
 from ringwatch.workspace import Workspace
@@ -102,7 +103,7 @@ def test_folds_keep_every_unit_whole_and_the_first_is_the_latest() -> None:
 
 
 def test_operations_that_share_a_community_are_one_unit() -> None:
-    unit = units(np.array([0, 0, 1, -1, -1, -1]), np.array([-1, 5, 5, 7, 7, -1]))
+    unit = drawn_together(np.array([0, 0, 1, -1, -1, -1]), np.array([-1, 5, 5, 7, 7, -1]))
     assert unit.tolist() == [0, 0, 0, 1, 1, 2]
 
 

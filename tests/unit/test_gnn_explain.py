@@ -21,10 +21,12 @@ Make = Callable[..., tuple[Graph, Labels]]
 
 
 def _scorer(graph: Graph, labels: Labels) -> Scorer:
-    found = train(graph, feature_blocks(graph), labels, names=["trees", "belief", "graph-trees"], seed=0)
+    found = train(
+        graph, feature_blocks(graph), labels, names=["trees", "belief", "graph-trees", "propagation"], seed=0
+    )
     card = Card(
         "m0", "", found.winner, found.shares, asdict(found.calibration), {},
-        [], [], {}, found.prior, len(graph), 0, [], 0, 0, None, None, "", "", "", 0.0, "", [],
+        [], [], [], 0.05, {}, found.prior, len(graph), 0, ["ip"], 0, 0, None, None, "", "", "", 0.0, "", [],
     )  # fmt: skip
     return Scorer(card, found.fitted, NO_HEAD, Profile.made(graph.names, graph.features, graph.base), frozenset())
 

@@ -14,11 +14,11 @@ from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.gnn.drift import MOVED, SCORE, Profile
 from ringwatch.gnn.graph import Graph
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, Labels
-from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS
+from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS, PROPAGATION
 from ringwatch.gnn.models.torch_here import pick_device
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import full_view, make_task
-from ringwatch.gnn.training import BASELINES, MIXTURE, UNSUPERVISED, choose, train, with_own_labels
+from ringwatch.gnn.training import BASELINES, MIXTURE, UNSUPERVISED, blend, choose, train, with_own_labels
 
 Make = Callable[..., tuple[Graph, Labels]]
 
@@ -109,6 +109,20 @@ def test_a_random_candidate_never_wins_and_a_clear_one_does(make_graph: Make) ->
     assert choose(held, labels, 0.05) == MIXTURE
     perfect = make_graph.member + 0.01 * noise  # type: ignore[attr-defined]
     assert choose({**held, "trees": perfect}, labels, 0.05) == "trees"
+
+
+def test_the_mixture_leans_to_what_wins_on_resampled_operations(make_graph: Make) -> None:
+    graph, labels = make_graph()
+    noise = np.random.default_rng(0).normal(size=len(graph))
+    perfect = make_graph.member + 0.01 * noise  # type: ignore[attr-defined]
+    parts = ["belief", "graph-trees", PROPAGATION]
+    good = blend({"belief": noise, "graph-trees": noise, PROPAGATION: perfect}, parts, labels, 0.05)
+    assert good[PROPAGATION] > 0.9
+    bad = blend({"belief": perfect, "graph-trees": perfect, PROPAGATION: noise}, parts, labels, 0.05)
+    assert bad == pytest.approx(dict.fromkeys(parts, 1 / 3))
+    for shares in (good, bad):
+        assert sum(shares.values()) == pytest.approx(1.0)
+    assert blend({"belief": noise}, ["belief"], labels, 0.05) == {"belief": 1.0}
 
 
 def test_too_few_labels_are_no_ground_to_learn_from(make_graph: Make) -> None:

@@ -1,0 +1,171 @@
+"""From a ranking to probabilities that can be relied on, and how far each of them can be.
+
+Platt's line or an isotonic curve, whichever has the smaller loss on operations that it has not seen. Where at least
+as many benign as abusive accounts are labelled the labels speak for themselves; else unlabelled accounts stand for
+the population, a known share of them being abusive (`pu`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import beta
+
+from ringwatch.gnn import pu
+from ringwatch.gnn.graph import BoolArray, FloatArray, IntArray
+from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Label, Labels
+
+PLATT, ISOTONIC = "platt", "isotonic"
+
+TILT = 1e-3
+"""Slope that keeps the order of scores where an isotonic curve is level."""
+
+LEAST_CHANCE = 1e-5
+SPLITS = 5
+
+BANDS = 10
+"""Intervals are by so many bands of equal numbers of labelled abusive accounts."""
+
+CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Turns log odds into calibrated ones: slope × z + shift, or, by `method` isotonic, the line through the points
+    (`x`, `y`), tilted a little."""
+
+    slope: float
+    shift: float
+    method: str = PLATT
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+
+    def apply(self, z: FloatArray) -> FloatArray:
+        if self.method == PLATT:
+            return self.slope * z + self.shift
+        return np.asarray(np.interp(z, self.x, self.y) + TILT * (z - self.x[0]))
+
+
+def calibrate(score: FloatArray, labels: Labels, prior: float, *, seed: int = 0) -> Calibration:
+    """The calibration of log odds that did not see the labels of their own operation."""
+    rows = counted(labels.label)
+    z, label, unit = score[rows], labels.label[rows], labels.unit[rows]
+    fold = np.random.default_rng([seed, 76]).integers(0, SPLITS, int(unit.max(initial=-1)) + 1)[unit]
+    loss = {method: _loss(z, label, fold, prior, method) for method in (PLATT, ISOTONIC)}
+    return _fit(z, label, prior, ISOTONIC if loss[ISOTONIC] < loss[PLATT] else PLATT)
+
+
+def counted(label: Label) -> BoolArray:
+    """The accounts that calibration counts: the labelled ones where benign labels are as many as abusive ones, else
+    all; bool[n]."""
+    speaks = (label == BENIGN).sum() >= (label == ABUSIVE).sum()
+    return label != UNKNOWN if speaks else np.ones(len(label), dtype=np.bool_)
+
+
+def _fit(z: FloatArray, label: Label, prior: float, method: str) -> Calibration:
+    slope, shift = pu.platt(z, label, prior)
+    if method == PLATT or not (label == ABUSIVE).any():
+        return Calibration(slope, shift)
+    x, y = isotonic(z, label, prior)
+    return Calibration(slope, shift, ISOTONIC, tuple(x.tolist()), tuple(y.tolist()))
+
+
+def _loss(z: FloatArray, label: Label, fold: IntArray, prior: float, method: str) -> float:
+    """Logistic risk of a method on folds that it was not fitted to; infinite where it cannot be told."""
+    total = 0.0
+    for number in range(SPLITS):
+        out = fold == number
+        if not (label[out] == ABUSIVE).any() or not (label[~out] == ABUSIVE).any():
+            return float("inf") if method == ISOTONIC else 0.0
+        total += pu.logistic_risk(_fit(z[~out], label[~out], prior, method).apply(z[out]), label[out], prior)
+    return total
+
+
+def isotonic(z: FloatArray, label: Label, prior: float) -> tuple[FloatArray, FloatArray]:
+    """Points of the rising curve from log odds to calibrated ones; float64[points] each.
+
+    Labelled abusive accounts stand for all of them; the curve is the isotonic regression of how many they stand for
+    on the score (Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
+    KDD 2002), through the middle of each of its steps.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    order = np.argsort(z, kind="stable")
+    abusive = (label == ABUSIVE)[order]
+    stands_for = pu.masses(label, prior)[0] / max(int(abusive.sum()), 1)
+    level = isotonic_regression(abusive * stands_for, increasing=True)
+    starts = np.flatnonzero(np.r_[True, level[1:] != level[:-1]])
+    count = np.diff(np.r_[starts, len(level)])
+    x = np.add.reduceat(z[order], starts) / count
+    y = logit(np.clip(level[starts], LEAST_CHANCE, 1 - LEAST_CHANCE))
+    keep = np.r_[True, np.diff(x) > 0]
+    return x[keep], y[keep]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Of accounts whose probability is at least `at`, and less than that of the next band, between `low` and `high`
+    are abusive, at `CONFIDENCE`."""
+
+    at: float
+    low: float
+    high: float
+
+
+def bands(chance: FloatArray, label: Label, prior: float) -> tuple[Band, ...]:
+    """Intervals by band of calibrated probability, held out.
+
+    How many of the labelled abusive accounts fall into a band is binomial; Jeffreys' interval of that share (Brown,
+    Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 2001), times how many
+    abusive accounts there are, over the accounts of the band.
+    """
+    rows = counted(label)
+    chance, positive = chance[rows], (label == ABUSIVE)[rows]
+    seen = int(positive.sum())
+    if seen == 0:
+        return (Band(0.0, 0.0, 1.0),)
+    edges = np.unique(np.r_[0.0, np.quantile(chance[positive], np.linspace(0, 1, BANDS + 1)[1:-1])])
+    place = np.searchsorted(edges, chance, side="right") - 1
+    accounts = np.bincount(place, minlength=len(edges))
+    inside = np.bincount(place, positive, minlength=len(edges))
+    total = pu.masses(label[rows], prior)[0]
+    tail = (1 - CONFIDENCE) / 2
+    # Where all are labelled the share of a band is told by its own accounts.
+    whole = bool((label[rows] != UNKNOWN).all())
+    tries = accounts if whole else np.full(len(edges), seen)
+    scale = 1.0 if whole else total / np.maximum(accounts, 1)
+    low, high = (
+        np.clip(np.asarray(beta.ppf(q, inside + 0.5, tries - inside + 0.5)) * scale, 0.0, 1.0)
+        for q in (tail, 1 - tail)
+    )
+    return tuple(
+        Band(round(at, 6), round(a, 6), round(b, 6))
+        for at, a, b in zip(edges.tolist(), low.tolist(), high.tolist(), strict=True)
+    )
+
+
+def interval(found: Sequence[Band], chance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Low and high end for each probability, which itself is always inside; float64[n] each."""
+    place = np.searchsorted([one.at for one in found], chance, side="right") - 1
+    place = np.maximum(place, 0)
+    low, high = (np.array([getattr(one, end) for one in found])[place] for end in ("low", "high"))
+    return np.minimum(low, chance), np.maximum(high, chance)
+
+
+def shifted_prevalence(chance: FloatArray) -> float:
+    """The share of abusive accounts that best explains calibrated probabilities where only prevalence has changed.
+
+    Expectation maximisation of Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
+    priori probabilities", Neural Computation 2002, begun at the mean of the probabilities.
+    """
+    start = float(np.clip(chance.mean(), 1e-6, 1 - 1e-6)) if len(chance) else 0.5
+    z, share = logit(np.clip(chance, 1e-9, 1 - 1e-9)), start
+    for _ in range(200):
+        moved = float(np.clip(expit(z + logit(share) - logit(start)).mean(), 1e-6, 1 - 1e-6))
+        if abs(moved - share) < 1e-4 * share:
+            break
+        share = moved
+    return share
