@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,12 +16,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _explain(
-    session: Session, name: Annotated[str, typer.Argument(help="Id of an account or of a cluster.")]
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Id of an account or of a cluster.")],
+    plot: Annotated[Path | None, typer.Option(help="Also draw the reasons, as SVG into this file.")] = None,
 ) -> None:
     """Say why an account or a cluster has its score: a sentence, shares in bits, and what it would fall without."""
+    from ringwatch.export.pictures import waterfall
     from ringwatch.pipeline import explain
 
     why = explain(session.workspace(), name, watch=session.watch())
+    if plot is not None:
+        waterfall(why.shares, why.sentence.split(". ", 1)[0] + ".").save(plot)
 
     def show() -> None:
         session.line(why.sentence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ringwatch.gnn.features import Evidence, build_graph, evidence_of, unsupervised
 from ringwatch.gnn.graph import Graph
 from ringwatch.gnn.heads import fit_head
+from ringwatch.gnn.hetero import hetero_data
 from ringwatch.gnn.labels import Labels, read_labels
 from ringwatch.gnn.models import MODELS
 from ringwatch.gnn.neighbours import feature_blocks
@@ -28,6 +29,7 @@ __all__ = [
     "feature_blocks",
     "fit_head",
     "full_view",
+    "hetero_data",
     "load_model",
     "read_card",
     "read_labels",

@@ -31,6 +31,9 @@ BANDS = 10
 
 CONFIDENCE = 0.9
 
+MOST_SHIFT = 8.0
+"""How far the odds of the population may move with what a model scores: beyond, more than prevalence has changed."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -155,17 +158,21 @@ def interval(found: Sequence[Band], chance: FloatArray) -> tuple[FloatArray, Flo
     return np.minimum(low, chance), np.maximum(high, chance)
 
 
-def shifted_prevalence(chance: FloatArray) -> float:
-    """The share of abusive accounts that best explains calibrated probabilities where only prevalence has changed.
+def shifted_prevalence(chance: FloatArray, learnt: float) -> float:
+    """The share of abusive accounts that best explains probabilities calibrated where it was `learnt`, if nothing but
+    that share has changed; within `MOST_SHIFT` times the odds there.
 
     Expectation maximisation of Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
-    priori probabilities", Neural Computation 2002, begun at the mean of the probabilities.
+    priori probabilities", Neural Computation 2002.
     """
-    start = float(np.clip(chance.mean(), 1e-6, 1 - 1e-6)) if len(chance) else 0.5
-    z, share = logit(np.clip(chance, 1e-9, 1 - 1e-9)), start
+    if len(chance) == 0 or not 0 < learnt < 1:
+        return learnt
+    z, begun = logit(np.clip(chance, 1e-9, 1 - 1e-9)), float(logit(learnt))
+    share = learnt
     for _ in range(200):
-        moved = float(np.clip(expit(z + logit(share) - logit(start)).mean(), 1e-6, 1 - 1e-6))
-        if abs(moved - share) < 1e-4 * share:
+        moved = np.clip(logit(share) - begun, -np.log(MOST_SHIFT), np.log(MOST_SHIFT))
+        after = float(expit(z + moved).mean())
+        if abs(after - share) < 1e-6 * share:
             break
-        share = moved
-    return share
+        share = float(np.clip(after, 1e-9, 1 - 1e-9))
+    return float(expit(begun + np.clip(logit(share) - begun, -np.log(MOST_SHIFT), np.log(MOST_SHIFT))))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ringwatch.notebook.pictures import Picture
+from ringwatch.export.pictures import Picture
 from ringwatch.notebook.views import AccountView, ClusterView, Notebook, open_notebook
 
 __all__ = ["AccountView", "ClusterView", "Notebook", "Picture", "open_notebook"]

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import pandas as pd
 
 from ringwatch import pipeline, queries
 from ringwatch.export import records
+from ringwatch.export.pictures import Picture, network, timeline, waterfall
 from ringwatch.graphs import Cluster, to_networkx
-from ringwatch.notebook.pictures import Picture, network, timeline, waterfall
 from ringwatch.pipeline import Dossier, Run
 from ringwatch.queries import Answer, Bounds
 from ringwatch.review import anonymity_of
 from ringwatch.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 _DRAWN = 150
 """Nodes of a picture: beyond, it is a blot."""
@@ -87,6 +91,14 @@ class Notebook:
             UsageError: there is no such account.
         """
         return AccountView(pipeline.load_account(self.workspace, account_id))
+
+    def hetero_data(self, *, as_of: datetime | None = None) -> HeteroData:
+        """What `train` learns from, known at a moment (now, without one), as an object of PyTorch Geometric.
+
+        Raises:
+            UsageError: torch or torch-geometric is not installed.
+        """
+        return pipeline.hetero_data(self.workspace, as_of=as_of)
 
     def query(self, name: str, *, limit: int = 1000, timeout: float = 30.0, **parameters: Any) -> pd.DataFrame:
         """Rows of a question of the library. `.attrs` says whether there are more (`truncated`), and how many were

@@ -22,7 +22,7 @@ from ringwatch.pipeline.runs import (
 )
 from ringwatch.pipeline.search import Match, find, whole_token
 from ringwatch.pipeline.stores import export_import_files, open_store
-from ringwatch.pipeline.training import TrainReport, train_model
+from ringwatch.pipeline.training import TrainReport, hetero_data, train_model
 from ringwatch.pipeline.verdicts import store_verdicts
 from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 
@@ -44,6 +44,7 @@ __all__ = [
     "find",
     "find_model",
     "forget",
+    "hetero_data",
     "ingest_drop",
     "later_batches",
     "list_models",

@@ -24,6 +24,9 @@ TOP = 3
 
 SHOWN = 12
 
+LEAST_SHARE = 0.01
+"""Smaller reasons, in bits, are not drawn."""
+
 
 @dataclass(frozen=True)
 class Why:
@@ -46,6 +49,17 @@ class Why:
     left: float
     fidelity: dict[str, float]
     explanation: Explanation | None
+
+    @property
+    def shares(self) -> list[dict[str, Any]]:
+        """What can be drawn: layer, bits and text, by reason of the model where there is one, else by entity."""
+        if self.explanation is None:
+            return [{"layer": one["layer"], "bits": one["bits"], "text": one["text"]} for one in self.entities]
+        return [
+            {"layer": "reason", "bits": one.bits, "text": one.theme}
+            for one in self.explanation.reasons
+            if abs(one.bits) >= LEAST_SHARE
+        ]
 
     def document(self) -> dict[str, Any]:
         """The JSON document of `ringwatch explain --json`, without its schema."""

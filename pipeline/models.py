@@ -49,7 +49,7 @@ class Judged:
         view = self._scorer.view(graph, labels)
         z = self._scorer.log_odds(view)
         learnt_from = self._scorer.card.prevalence
-        self.prevalence = shifted_prevalence(np.asarray(expit(z)))
+        self.prevalence = shifted_prevalence(np.asarray(expit(z)), learnt_from)
         # Where all else is as it was and only more or fewer are abusive, the odds move by as much.
         shift = float(logit(self.prevalence) - logit(learnt_from))
         chance = expit(with_own_labels(z + shift, labels))

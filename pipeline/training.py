@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -25,6 +26,7 @@ from ringwatch.gnn import (
     feature_blocks,
     fit_head,
     full_view,
+    hetero,
     load_model,
     pu,
     read_labels,
@@ -32,7 +34,7 @@ from ringwatch.gnn import (
     train,
     unsupervised,
 )
-from ringwatch.gnn.calibration import bands, shifted_prevalence
+from ringwatch.gnn.calibration import bands
 from ringwatch.gnn.checkpoint import NO_CHECKPOINT, Checkpoint
 from ringwatch.gnn.drift import Profile
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, digest
@@ -42,6 +44,9 @@ from ringwatch.graphs import Model
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearse import Rehearsal, rehearse
 from ringwatch.workspace import Current, Workspace, fsync_path
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 INTENDED = "Ranking accounts and clusters for review. A takedown needs two people and the evidence for and against."
 REACH = 0.02
@@ -74,6 +79,17 @@ class TrainReport:
             "baseline_metrics": self.card.baselines,
             "all_metrics": self.card.metrics,
         }
+
+
+def hetero_data(workspace: Workspace, *, as_of: datetime | None = None, seed: int = 0) -> HeteroData:
+    """What `train` would learn from at a moment, as an object of PyTorch Geometric (`gnn.hetero_data`).
+
+    Raises:
+        UsageError: torch or torch-geometric is not installed.
+    """
+    with rehearse(workspace, as_of=as_of, seed=seed) as rehearsal:
+        seen = prepare(rehearsal)
+    return hetero.hetero_data(seen.graph, seen.labels)
 
 
 @dataclass(frozen=True)
@@ -129,7 +145,7 @@ def train_model(
             old = load_model(workspace.models_dir / current.promoted) if current.promoted else None
             promoted, why = _better(found, whole, old)
             now_scored = expit(found.log_odds(full_view(seen.graph, blocks, seen.labels)))
-            prevalence = shifted_prevalence(now_scored)
+            prevalence = float(now_scored.mean())
             card = _card(found, seen, key, as_of, until, seed, watch.seconds, prevalence)
             profile = Profile.made(seen.graph.names, seen.graph.features, now_scored)
             head = fit_head(seen.evidence, found.held_out, seen.labels)
@@ -213,7 +229,7 @@ def _card(
         thresholds=[one.document() for one in thresholds(chance)],
         reliability=rows,
         bands=[asdict(one) for one in bands(chance, seen.labels.label, found.prior)],
-        prevalence=round(prevalence, 8),
+        prevalence=prevalence,
         labels=seen.labels.counts,
         prior=round(found.prior, 6),
         accounts=len(seen.graph),

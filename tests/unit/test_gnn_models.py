@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.metrics import average_precision_score
 
 from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.gnn import hetero_data
+from ringwatch.gnn.checkpoint import Checkpoint
 from ringwatch.gnn.drift import MOVED, SCORE, Profile
-from ringwatch.gnn.graph import Graph
+from ringwatch.gnn.graph import Direct, Graph, Through
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, Labels
-from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS, PROPAGATION
+from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS, PROPAGATION, Fitted, Model
+from ringwatch.gnn.models.propagation import Propagation, opinions
 from ringwatch.gnn.models.torch_here import pick_device
 from ringwatch.gnn.neighbours import feature_blocks
-from ringwatch.gnn.task import full_view, make_task
+from ringwatch.gnn.task import Task, full_view, make_task
 from ringwatch.gnn.training import BASELINES, MIXTURE, UNSUPERVISED, blend, choose, train, with_own_labels
 
 Make = Callable[..., tuple[Graph, Labels]]
@@ -182,3 +187,106 @@ def test_wrong_and_late_labels_are_survived(make_graph: Make) -> None:
     z = found.log_odds(full_view(graph, blocks, noisy))
     rest = labels.label == UNKNOWN
     assert average_precision_score(member[rest], z[rest]) > average_precision_score(member[rest], graph.base[rest])
+
+
+def test_a_training_that_was_cut_short_goes_on_from_what_it_had(
+    make_graph: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, labels = make_graph()
+    blocks, names = feature_blocks(graph), ["logistic", "belief", "propagation"]
+    whole = train(graph, blocks, labels, names=names, seed=0)
+    fits: list[str] = []
+    for name in names:
+        fit = type(MODELS[name]).fit
+
+        def counting(self: Model, task: Task, *, device: str = "cpu", fit: Any = fit) -> Fitted:
+            fits.append(self.name)
+            if len(fits) == 6:
+                raise KeyboardInterrupt
+            return fit(self, task, device=device)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(type(MODELS[name]), "fit", counting)
+    kept = Checkpoint(tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        train(graph, blocks, labels, names=names, seed=0, kept=kept)
+    there = {path.name for path in (tmp_path / "kept").iterdir()}
+    assert there and not any(name.startswith(".") for name in there)
+    again = train(graph, blocks, labels, names=names, seed=0, kept=kept)
+    view = full_view(graph, blocks, labels)
+    np.testing.assert_array_equal(again.log_odds(view), whole.log_odds(view))
+    np.testing.assert_array_equal(again.held_out, whole.held_out)
+    done = len(fits)
+    train(graph, blocks, labels, names=names, seed=0, kept=kept)
+    assert len(fits) == done, "nothing is fitted a second time"
+
+
+def test_opinions_are_the_mean_of_mates_by_how_many_there_are() -> None:
+    pairs = sp.csr_matrix(np.array([[0, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.float32))
+    together = Through("cluster", np.arange(3), np.zeros(3, dtype=np.int64), np.array([2.0]), 4)
+    graph = Graph(
+        np.array(list("abcd"), dtype=object), np.zeros((4, 1), dtype=np.float32), ("x",),
+        (Direct("tie", pairs), together), np.zeros(4), (0,), 1, carriers=2,
+    )  # fmt: skip
+    told = opinions(graph, np.array([1.0, -2.0, 4.0, 8.0]))
+    tie = np.array([np.log1p(2) * 1.0, np.log1p(1) * 1.0, np.log1p(1) * 1.0, 0.0])
+    mates = np.log1p(2) * np.array([1.0, 2.5, -0.5, 0.0])
+    np.testing.assert_allclose(told, (tie + mates) / 2, rtol=1e-5)
+
+
+def test_opinions_can_be_held_still(make_graph: Make) -> None:
+    graph, labels = make_graph()
+    blocks = feature_blocks(graph)
+    fitted = Propagation().fit(make_task(graph, blocks, labels, seed=0))
+    view = full_view(graph, blocks, labels)
+    np.testing.assert_allclose(fitted.score(fitted.told(view)), fitted.score(view), rtol=1e-6)
+
+
+def test_where_neighbours_are_unlike_the_gain_is_learnt_and_negative() -> None:
+    rng = np.random.default_rng(0)
+    n = 800
+    label = (np.arange(n) % 2).astype(np.int8)
+    other = (np.arange(n) + 1 + 2 * rng.integers(0, n // 2, n)) % n
+    matrix = sp.csr_matrix(
+        (np.ones(2 * n, dtype=np.float32), (np.r_[np.arange(n), other], np.r_[other, np.arange(n)]))
+    )
+    x = (label[:, None] + rng.normal(0, 1.0, (n, 1))).astype(np.float32)
+    graph = Graph(np.arange(n).astype(object), x, ("x",), (Direct("unlike", matrix),), np.zeros(n), (0,), 1)
+    known = np.where(rng.random(n) < 0.5, label, UNKNOWN).astype(np.int8)
+    labels = Labels(known, np.arange(n), np.where(known >= 0, 0.0, np.nan))
+    blocks = feature_blocks(graph)
+    fitted = Propagation().fit(make_task(graph, blocks, labels, seed=0))
+    assert fitted.gain < -0.2
+    rest = known == UNKNOWN
+    alone = average_precision_score(label[rest], x[rest, 0])
+    z = fitted.score(full_view(graph, blocks, labels))
+    assert average_precision_score(label[rest], z[rest]) > alone + 0.05
+
+
+def test_relations_of_few_are_left_to_the_ties(make_graph: Make) -> None:
+    graph, _ = make_graph()
+    few = sp.csr_matrix(([1.0], ([0], [1])), shape=(len(graph), len(graph)), dtype=np.float32)
+    wider = replace(graph, relations=(*graph.relations, Direct("rare", few)))
+    assert [one.name for one in wider.common(0.01).relations] == ["tie", "ip"]
+    assert [one.name for one in wider.only(["rare"]).relations] == ["tie", "rare"]
+
+
+def test_researchers_get_the_same_graph(make_graph: Make) -> None:
+    pytest.importorskip("torch_geometric")
+    graph, labels = make_graph()
+    data = hetero_data(graph, labels)
+    assert data.validate()
+    np.testing.assert_array_equal(data["account"].x.numpy(), graph.features)
+    np.testing.assert_array_equal(data["account"].y.numpy(), labels.label)
+    assert set(data.edge_types) == {
+        ("account", "tie", "account"),
+        ("account", "has", "ip"),
+        ("ip", "had_by", "account"),
+    }
+    # The mean over ties by message passing is the one that models are given.
+    source, target = data["account", "tie", "account"].edge_index.numpy()
+    weight = data["account", "tie", "account"].weight.numpy()
+    total = np.bincount(target, weight * graph.base[source], minlength=len(graph))
+    mean = total / np.maximum(np.bincount(target, weight, minlength=len(graph)), 1e-9)
+    ours = graph.relations[0].mean(graph.base[:, None].astype(np.float32))[:, 0]
+    np.testing.assert_allclose(mean, ours, atol=1e-4)
+    assert data["ip"].x.shape == graph.relations[1].known.shape  # type: ignore[attr-defined]

@@ -11,8 +11,8 @@ import pytest
 
 import ringwatch
 from ringwatch.errors import PolicyError, UsageError
+from ringwatch.export.pictures import network, timeline, waterfall
 from ringwatch.notebook import Notebook
-from ringwatch.notebook.pictures import network, timeline, waterfall
 from ringwatch.review import open_cases
 
 from .reviewing import Office, make_office
