@@ -12,7 +12,7 @@ import pytest
 
 from ..command import Ringwatch
 
-MODELS = ("--models", "logistic,trees,belief,graph-trees")
+MODELS = ("--models", "trees,belief,graph-trees,propagation")
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,12 @@ def test_the_same_log_and_seed_give_the_same_model(
     shutil.copytree(world.workspace, twin.workspace)
     place = twin.workspace / "models" / str(trained["model_id"])
     before = {path.name: path.read_bytes() for path in place.iterdir() if path.name != "card.json"}
+    twin.call("train", "--seed", "1", *MODELS, kill_after=0.7 * float(str(trained["seconds"])))
     again = twin.json("train", "--seed", "1", *MODELS)
     assert again["model_id"] == trained["model_id"]
     assert again["digest"] == trained["digest"]
     assert {path.name: path.read_bytes() for path in place.iterdir() if path.name != "card.json"} == before
+    assert not list((twin.workspace / "training").glob("*")), "what a killed training left is used up"
 
 
 def test_detection_scores_by_the_model_unless_it_is_told_not_to(
@@ -86,13 +88,20 @@ def test_detection_scores_by_the_model_unless_it_is_told_not_to(
 ) -> None:
     unsupervised = world.json("detect", "--no-labels", "--seed", "1")
     assert unsupervised["model"] is None
-    world.run("scores", "--output", folder / "plain.csv")
+    world.run("scores", "--output", folder / "plain.csv", "--intervals")
     run = world.json("detect", "--seed", "1")
     assert run["model"] == trained["model_id"]
     assert max(run["drift"].values()) < 0.3, "nothing has moved since training"
-    world.run("scores", "--output", folder / "scores.csv")
+    world.run("scores", "--output", folder / "scores.csv", "--intervals")
     plain, scores = (pd.read_csv(folder / name).set_index("account_id") for name in ("plain.csv", "scores.csv"))
     assert not plain["calibrated"].any()
+    assert plain[["low", "high"]].isna().all(axis=None)
+    assert ((scores["low"] <= scores["score"]) & (scores["score"] <= scores["high"])).all()
+    assert (scores["high"] - scores["low"]).max() > 0.05
+    best = str(scores["score"].idxmax())
+    why = world.json("explain", best, "--plot", folder / "why.svg")
+    drawn = (folder / "why.svg").read_text()
+    assert drawn.startswith("<svg") and why["reasons"][0]["theme"] in drawn
     assert scores["calibrated"].all()
     assert scores["score"].between(0, 1).all()
     assert len(scores) == len(plain) == len(truth)
@@ -104,6 +113,25 @@ def test_detection_scores_by_the_model_unless_it_is_told_not_to(
     named = truth[truth["account_id"].isin(known)].set_index("account_id")["label"]
     own = scores["score"].reindex(named.index)
     assert own[named == "abusive"].min() > own[named == "benign"].max()
+
+
+def test_the_doctor_sees_what_has_moved(world: Ringwatch, trained: dict[str, object], folder: Path) -> None:
+    del trained
+    moved = Ringwatch(folder / "moved")
+    shutil.copytree(world.workspace, moved.workspace)
+    # As many accounts again, of a sort that was never there.
+    day = pd.Timestamp("2026-02-20", tz="UTC")
+    rows = pd.DataFrame({"account_id": np.repeat([f"late{n}" for n in range(900)], 12)})
+    rows["event_id"] = [f"late{n}" for n in range(len(rows))]
+    rows["ts"] = day + pd.to_timedelta(np.arange(len(rows)) % 12, unit="min")
+    rows = rows.assign(kind="api", refused=True, tokens=900_000, amount=1e6, harm="spam", harm_score=0.2)
+    (folder / "late").mkdir()
+    rows.to_parquet(folder / "late" / "events.parquet", index=False)
+    moved.run("ingest", folder / "late")
+    moved.json("detect", "--seed", "1")
+    warned = next(one for one in moved.json("doctor")["checks"] if one["name"] == "model")
+    assert warned["state"] == "warning"
+    assert "has moved from what" in warned["text"]
 
 
 def test_a_moment_before_the_labels_knows_no_model(world: Ringwatch, trained: dict[str, object]) -> None:

@@ -132,3 +132,43 @@ def test_a_mat_of_relations_becomes_a_graph(tmp_path: Path) -> None:
     assert "rur" in {one.name for one in found.graph.relations}
     with pytest.raises(UsageError, match="no kind"):
         convert("csv", tmp_path, tmp_path / "out")
+
+
+def test_elliptic_keeps_the_split_of_its_authors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    source = tmp_path / "elliptic"
+    source.mkdir()
+    ids, step = np.arange(100, 149), np.arange(1, 50)
+    features = pd.DataFrame(np.column_stack([ids, step, rng.random((49, 3))]))
+    features[[0, 1]] = features[[0, 1]].astype(int)
+    features.to_csv(source / "elliptic_txs_features.csv", header=False, index=False)
+    said = np.array(["1", "2", "unknown"])[np.arange(49) % 3]
+    pd.DataFrame({"txId": ids, "class": said}).to_csv(source / "elliptic_txs_classes.csv", index=False)
+    flow = pd.DataFrame({"txId1": ids[:-1], "txId2": ids[1:]})
+    flow.to_csv(source / "elliptic_txs_edgelist.csv", index=False)
+    convert("elliptic", source, tmp_path / "out")
+    found = load_benchmark(tmp_path / "out")
+    known = said != "unknown"
+    assert [int(found.split[name].sum()) for name in ("train", "val", "test")] == [
+        int((known & rows).sum()) for rows in (step < 30, (step >= 30) & (step < 35), step >= 35)
+    ]
+    assert (found.label == 1).sum() == (said == "1").sum()
+    assert found.graph.features.shape == (49, 4), "time step and features"
+    assert {one.name for one in found.graph.relations} == {"all", "flow", "flow_back"}
+
+
+def test_dgraph_has_a_relation_for_each_type_and_leaves_its_background_unlabelled(tmp_path: Path) -> None:
+    n, rng = 60, np.random.default_rng(0)
+    y = np.arange(n) % 4
+    order = rng.permutation(n)
+    parts = {"train_mask": order[:30], "valid_mask": order[30:45], "test_mask": order[45:]}
+    np.savez(
+        tmp_path / "dgraphfin.npz", x=rng.random((n, 17)), y=y[:, None], edge_index=rng.integers(0, n, (80, 2)),
+        edge_type=np.arange(80) % 3 + 1, **{name: np.isin(np.arange(n), rows) for name, rows in parts.items()},
+    )  # fmt: skip
+    convert("dgraph", tmp_path / "dgraphfin.npz", tmp_path / "out")
+    found = load_benchmark(tmp_path / "out")
+    assert found.graph.features.shape == (n, 17)
+    assert (found.label >= 0).sum() == (y <= 1).sum()
+    assert found.split["test"].sum() == (np.isin(np.arange(n), parts["test_mask"]) & (y <= 1)).sum()
+    assert {one.name.removesuffix("_back") for one in found.graph.relations} == {"all", "type1", "type2", "type3"}

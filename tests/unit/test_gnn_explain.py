@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from ringwatch.gnn import Card, Graph, Labels, Scorer, feature_blocks, train
+from ringwatch.gnn import Card, Evidence, Graph, Labels, Scorer, feature_blocks, fit_head, train
 from ringwatch.gnn.counterfactual import account_ties, breaking, cluster_ties, fidelity, worth
 from ringwatch.gnn.drift import Profile
 from ringwatch.gnn.explain import EVIDENCE, LABELS, Game, explain_account, sentence, shapley, theme_of
-from ringwatch.gnn.heads import NO_HEAD
+from ringwatch.gnn.heads import MOST, NO_HEAD
 from ringwatch.gnn.labels import UNKNOWN
 from ringwatch.graphs import Model
 from ringwatch.graphs.evidence import Shared
@@ -127,3 +127,35 @@ def test_an_account_has_its_own_ties() -> None:
     ties = account_ties(_ring(), 2)
     assert ties.members.tolist() == [0, 1, 2, 3]
     assert {part for part, _ in worth(ties)} == {("payment", 0), ("device", 0), ("ip", 0)}
+
+
+def _clusters(count: int) -> tuple[Evidence, np.ndarray, Labels]:
+    """Clusters of four, every second abusive: detection gives all the same abuse, the model's scores do not."""
+    n = 4 * count
+    cluster = np.arange(n) // 4
+    bad = np.arange(count) % 2 == 0
+    z = np.where(bad[cluster], 1.0, -3.0) + np.random.default_rng(0).normal(0, 0.5, n)
+    evidence = Evidence(
+        np.zeros(0), np.full(n, 0.3), cluster, np.ones(n), np.full(count, 0.9), np.full(count, 0.3),
+        np.full(count, 4.0), np.full(count, 5.0),
+    )  # fmt: skip
+    label = np.full(n, UNKNOWN, dtype=np.int8)
+    looked_at = np.arange(0, n // 2, 4)
+    label[looked_at] = bad[cluster[looked_at]]
+    return evidence, z, Labels(label, cluster.astype(np.int64), np.where(label >= 0, 0.0, np.nan))
+
+
+def test_the_head_moves_clusters_that_nobody_labelled_by_what_their_members_score() -> None:
+    evidence, z, labels = _clusters(60)
+    shift = fit_head(evidence, z, labels).shift(evidence, z)
+    never = np.arange(60) >= 30
+    bad = np.arange(60) % 2 == 0
+    assert shift[never & bad].min() > 0.3 + shift[never & ~bad].max()
+    assert np.abs(shift).max() <= MOST
+
+
+def test_a_head_without_labelled_clusters_moves_none() -> None:
+    evidence, z, labels = _clusters(60)
+    none = replace(labels, label=np.full(len(labels), UNKNOWN, dtype=np.int8))
+    assert not fit_head(evidence, z, none).shift(evidence, z).any()
+    assert fit_head(replace(evidence, abuse=np.full(60, np.nan)), z, labels) is NO_HEAD
