@@ -36,7 +36,7 @@ MIXED = ("belief", "graph-trees", PROPAGATION)
 on accounts alone, passed on to neighbours. They err differently."""
 
 DEFAULT = ("logistic", "trees", "belief", "graph-trees", PROPAGATION, "metapath")
-"""What is trained where nothing is named. `signed` takes as long as all others and was not better (docs)."""
+"""What is trained where nothing is named. `signed` and `metapath-nnpu` take as long again and were not better."""
 
 RESAMPLES = 100
 CLEARLY = 2.0

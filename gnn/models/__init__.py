@@ -10,13 +10,14 @@ from ringwatch.gnn.models.signed import Signed
 from ringwatch.gnn.models.trees import GraphTrees, Trees
 
 MODELS: dict[str, Model] = {
-    model.name: model for model in (Logistic(), Trees(), Belief(), GraphTrees(), Propagation(), Metapath(), Signed())
+    model.name: model
+    for model in (Logistic(), Trees(), Belief(), GraphTrees(), Propagation(), Metapath(), Metapath("nnpu"), Signed())
 }
 
 GRAPHLESS = ("logistic", "trees")
 """Those that look at no neighbour."""
 
-GRAPH = ("belief", "graph-trees", "propagation", "metapath", "signed")
+GRAPH = ("belief", "graph-trees", "propagation", "metapath", "metapath-nnpu", "signed")
 """Those that do."""
 
 PROPAGATION = Propagation.name

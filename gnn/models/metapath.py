@@ -15,8 +15,9 @@ from scipy.special import softmax
 
 from ringwatch.gnn.features import standardise
 from ringwatch.gnn.graph import Float32, FloatArray, IntArray
+from ringwatch.gnn.labels import ABUSIVE
 from ringwatch.gnn.models.base import Arrays, load_arrays, save_arrays, scaled
-from ringwatch.gnn.models.torch_here import load_torch, loss_of, seeded
+from ringwatch.gnn.models.torch_here import load_torch, loss_of, nnpu_of, seeded
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.task import Task, View, columns
 
@@ -27,6 +28,7 @@ BLOCK_DROPOUT = 0.1
 
 EPOCHS = 40
 BATCH = 2048
+ABUSIVE_IN_BATCH = 64
 RATE = 5e-3
 DECAY = 1e-2
 CHUNK = 100_000
@@ -66,10 +68,17 @@ class FittedMetapath:
 
 
 class Metapath:
-    """Relation-wise aggregation beforehand, attention over relations."""
+    """Relation-wise aggregation beforehand, attention over relations.
 
-    name = "metapath"
+    `risk`: "weighted" takes targets in between and weights (`task.make_task`); "nnpu" takes labelled accounts for
+    what they are and the rest for unlabelled (`torch_here.nnpu_of`).
+    """
+
     needs_torch = True
+
+    def __init__(self, risk: str = "weighted") -> None:
+        self.name = "metapath" if risk == "weighted" else f"metapath-{risk}"
+        self._non_negative = risk == "nnpu"
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedMetapath:
         torch = load_torch()
@@ -87,6 +96,8 @@ class Metapath:
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2))
             rng = np.random.default_rng([task.seed, 81])
             tables = [_table([*fixed, one.labels], scales, one.rows) for one in task.rounds]
+            label = task.labels.label
+            told = [np.flatnonzero(label[part] == ABUSIVE) for part in rows]
             net.train()
             for epoch in range(EPOCHS):
                 number = epoch % len(rows)
@@ -94,12 +105,16 @@ class Metapath:
                 for low in range(0, len(order), batch):
                     at = order[low : low + batch]
                     real = rows[number][at]
+                    if self._non_negative:
+                        at = np.r_[at, rng.choice(told[number], min(len(told[number]), ABUSIVE_IN_BATCH))]
+                        real = rows[number][at]
                     parts = [torch.from_numpy(table[at]).to(device) for table in tables[number]]
-                    loss = loss_of(
-                        net(parts) + task.start,
-                        _tensor(task.target[real], device),
-                        _tensor(task.weight[real], device),
-                    )
+                    logit = net(parts) + task.start
+                    if self._non_negative:
+                        loss = nnpu_of(logit, torch.from_numpy(label[real]).to(device), task.prior)
+                    else:
+                        target, weight = (_tensor(of[real], device) for of in (task.target, task.weight))
+                        loss = loss_of(logit, target, weight)
                     optimiser.zero_grad()
                     loss.backward()
                     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

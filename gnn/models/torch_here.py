@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ringwatch.errors import UsageError
+from ringwatch.gnn.labels import ABUSIVE
 
 FEW_ROWS = 30_000
 
@@ -81,3 +82,19 @@ def loss_of(logit: Any, target: Any, weight: Any) -> Any:
     torch = load_torch()
     each = torch.nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
     return (each * weight).sum() / weight.sum()
+
+
+def nnpu_of(logit: Any, label: Any, prior: float) -> Any:
+    """The non-negative risk of positives, labelled benign and unlabelled accounts, of which `prior` are positive.
+
+    With the logistic loss ℓ: π E_P[ℓ(z)] + max(0, E_U[ℓ(−z)] − π E_P[ℓ(−z)]), labelled benign accounts being in U
+    (Kiryo et al., "Positive-unlabeled learning with non-negative risk estimator", NeurIPS 2017). Where what is not
+    positive would cost less than nothing, the step goes the other way, as they do.
+    """
+    torch = load_torch()
+    soft = torch.nn.functional.softplus
+    positive, rest = logit[label == ABUSIVE], logit[label != ABUSIVE]
+    if len(positive) == 0:
+        return soft(rest).mean()
+    cost = soft(rest).mean() - prior * soft(positive).mean()
+    return prior * soft(-positive).mean() + cost if cost >= 0 else -cost
