@@ -88,11 +88,11 @@ class Game:
     """One account's themes as players: the log odds of any coalition, the others being usual."""
 
     def __init__(self, scorer: Scorer, view: View, account: int) -> None:
-        self._scorer, self._view = scorer, view
-        self._own = [block.values[account] for block in view.blocks]
-        self._usual = [_medians(block) for block in view.blocks]
+        self._scorer, self._view = scorer, scorer.still(view)
+        self._own = [block.values[account] for block in self._view.blocks]
+        self._usual = [_medians(block) for block in self._view.blocks]
         self._base = float(view.graph.base[account]), float(np.median(view.graph.base))
-        theme = [[theme_of(block.name, name) for name in block.names] for block in view.blocks]
+        theme = [[theme_of(block.name, name) for name in block.names] for block in self._view.blocks]
         differs = [
             ~((own == usual) | (np.isnan(own) & np.isnan(usual)))
             for own, usual in zip(self._own, self._usual, strict=True)

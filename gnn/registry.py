@@ -93,7 +93,10 @@ class Scorer:
     def view(self, graph: Graph, labels: Labels | None) -> View:
         """The blocks that its parts read, of the relations that it learnt from."""
         known = graph.only(self.card.relations)
-        view = full_view(known, feature_blocks(known), labels)
+        return full_view(known, feature_blocks(known), labels)
+
+    def still(self, view: View) -> View:
+        """The view with all that other accounts say as blocks, so that one account can be asked about alone."""
         for part in self.fitted.values():
             if isinstance(part, FittedPropagation):
                 view = part.told(view)

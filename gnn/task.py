@@ -124,6 +124,9 @@ def full_view(graph: Graph, blocks: Sequence[Block], labels: Labels | None) -> V
 
 def columns(blocks: Sequence[Block], names: Sequence[str], rows: IntArray | None = None) -> Float32:
     """The columns of these names, NaN where a block lacks one; float32[rows, names]."""
+    for block in blocks:
+        if block.names == tuple(names):
+            return block.values if rows is None else block.values[rows]
     place = {name: (block, at) for block in blocks for at, name in enumerate(block.names)}
     n = len(blocks[0].values) if rows is None else len(rows)
     out = np.full((n, len(names)), np.nan, dtype=np.float32)

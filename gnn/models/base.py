@@ -70,4 +70,8 @@ def load_arrays(place: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def scaled(values: Float32, mean: Float32, spread: Float32) -> Float32:
     """Standardised and cut off at ±5; unknown is the mean."""
-    return np.asarray(np.clip(np.nan_to_num((values - mean) / spread), -5.0, 5.0), dtype=np.float32)
+    out: Float32 = np.subtract(values, mean, dtype=np.float32)
+    out /= spread
+    np.nan_to_num(out, copy=False)
+    np.clip(out, -5.0, 5.0, out=out)
+    return out

@@ -26,7 +26,7 @@ from ringwatch.gnn.models.base import load_arrays, save_arrays
 from ringwatch.gnn.models.linear import FittedLogistic, Logistic, ridge_logistic
 from ringwatch.gnn.models.trees import FittedTrees, Trees
 from ringwatch.gnn.neighbours import Block
-from ringwatch.gnn.task import Task, View, columns
+from ringwatch.gnn.task import Task, View
 
 OPINIONS = "opinions"
 """The block, and its column, that hold what neighbours say."""
@@ -44,8 +44,9 @@ class FittedPropagation:
     gain: float
 
     def score(self, view: View) -> FloatArray:
-        told = view if any(block.name == OPINIONS for block in view.blocks) else self.told(view)
-        return self.start + self._alone(told) + columns(told.blocks, [OPINIONS])[:, 0]
+        alone = self._alone(view)
+        said = next((block.values[:, 0] for block in view.blocks if block.name == OPINIONS), None)
+        return self.start + alone + (self.gain * opinions(view.graph, alone) if said is None else said)
 
     def told(self, view: View) -> View:
         """The view with what neighbours say as a block of its own, which then stays as it is."""
