@@ -264,7 +264,8 @@ def test_where_neighbours_are_unlike_the_gain_is_learnt_and_negative() -> None:
 
 def test_relations_of_few_are_left_to_the_ties(make_graph: Make) -> None:
     graph, _ = make_graph()
-    few = sp.csr_matrix(([1.0], ([0], [1])), shape=(len(graph), len(graph)), dtype=np.float32)
+    one = np.ones(1, dtype=np.float32)
+    few = sp.csr_matrix((one, (np.array([0]), np.array([1]))), shape=(len(graph), len(graph)))
     wider = replace(graph, relations=(*graph.relations, Direct("rare", few)))
     assert [one.name for one in wider.common(0.01).relations] == ["tie", "ip"]
     assert [one.name for one in wider.only(["rare"]).relations] == ["tie", "rare"]
