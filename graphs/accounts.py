@@ -72,8 +72,8 @@ class AccountTable:
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
     last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind
     (dense code of the category that most of its harmful events have, -1 for none), broad (bits for
-    its harmful events being of all categories, against its having a purpose of its own), org (dense code, -1 for
-    none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
+    its harmful events being of all categories, against its having a purpose of its own), org and country (dense
+    codes, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame
@@ -137,7 +137,8 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
                coalesce(s.refused, 0) AS refused, s.first_seen::DOUBLE AS first_seen,
                s.last_seen::DOUBLE AS last_seen, coalesce(s.hosted, 0.0) AS hosted,
                coalesce(dense_rank() OVER (ORDER BY a.org_id NULLS LAST), 0) AS org,
-               a.org_id IS NULL AS no_org {extra}
+               a.org_id IS NULL AS no_org, a.country IS NULL AS no_country,
+               coalesce(dense_rank() OVER (ORDER BY a.country NULLS LAST), 0) - 1 AS country {extra}
         FROM ix LEFT JOIN accounts a USING (account_id)
         LEFT JOIN (
             SELECT i, count(*) AS events,
@@ -152,6 +153,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         """
     ).df()
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
+    frame["country"] = np.where(frame.pop("no_country"), -1, frame["country"])
     frame["harm_kind"], frame["broad"] = _categories(con, len(frame))
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
     known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +11,7 @@ import scipy.sparse as sp
 from ringwatch.graphs.abuse import Harm
 from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArray, IntArray, ranked
 from ringwatch.graphs.evidence import Contrast, Model, Shared
-from ringwatch.graphs.habits import Bands, Habit
+from ringwatch.graphs.habits import Bands, Habit, home
 from ringwatch.graphs.layers import Incidence, Relation
 from ringwatch.graphs.learning import MATES, learn
 from ringwatch.graphs.pairs import ALL_PAIRS
@@ -59,9 +60,10 @@ def build_model(
     `without` names contrasts, and groups of them (`signup`, `features`, `presence`, `hours` …), to leave out.
     """
     n, out = len(accounts), frozenset(without)
-    shared = [_share(incidence, first, second, n) for incidence in incidences]
+    country = accounts.frame["country"].to_numpy(dtype=np.int64)
+    shared = [_share(incidence, first, second, n, country) for incidence in incidences]
     shared += [_relate(relation, first, second, n) for relation in relations]
-    habits = [*_own_columns(accounts), *habits]
+    habits = [*_own_columns(accounts), *home(country), *habits]
     habits = [habit for habit in habits if not out & {habit.name, habit.group}]
     contrasts = _contrasts(habits, shared, first, second, n, np.random.default_rng(seed))
     if harm is not None and "misuse" not in out:
@@ -103,7 +105,7 @@ def _presence(
     return found
 
 
-def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> Shared:
+def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, country: IntArray) -> Shared:
     degree = incidence.degree
     u = np.minimum(np.maximum(np.maximum(degree, incidence.expected) / n, incidence.floor), 1.0)
     rarity = np.log2(1.0 / u)
@@ -117,6 +119,7 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
         (np.ones(len(account), dtype=np.int32), (account, column[entity])), shape=(n, max(len(order), 1))
     )
     matrix.sum_duplicates()
+    tries = _Tries.of(matrix, u[order])
     filled = np.diff(matrix.indptr) > 0
     alive = np.flatnonzero(filled[first] & filled[second])
     pairs: list[IntArray] = []
@@ -130,20 +133,70 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int) -> S
             continue
         last = np.flatnonzero(np.r_[pair[1:] != pair[:-1], True])
         count = np.diff(np.r_[-1, last])
-        best = order[key[last]]
-        pairs.append(part[pair[last]])
-        rarities.append(rarity[best] + 0.5 * np.log2(count))
+        at, best = part[pair[last]], key[last]
+        pairs.append(at)
+        rarities.append(rarity[order[best]] + 0.5 * np.log2(count) - tries.bits(first[at], second[at], best, count))
         counts.append(count)
-        entities.append(best)
+        entities.append(order[best])
     spec = incidence.spec
     pair, entity, users = _join(pairs), _join(entities), degree
+    found = np.concatenate([np.zeros(0), *rarities])
+    found -= _commoner_at_home(incidence, rarity, entity, country[first[pair]], country[second[pair]], country)
     if incidence.refined is not None:
         # All pairs of a moment are looked at, and those of all moments of one entity judge it.
         entity, users = incidence.refined.unit[entity], np.minimum(incidence.refined.users, ALL_PAIRS)
     return Shared(
-        spec.name, spec.group, spec.text, pair, np.concatenate([np.zeros(0), *rarities]), _join(counts),
+        spec.name, spec.group, spec.text, pair, found, _join(counts),
         entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event, incidence.grade,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """How often an account has had the chance to meet somebody in an entity as rare as one of its own: by entry of
+    the matrix of accounts and entities, `key` (account × columns + column, rising) and `log` (log2)."""
+
+    key: IntArray
+    log: FloatArray
+    columns: int
+
+    @classmethod
+    def of(cls, matrix: sp.csr_matrix, u: FloatArray) -> _Tries:
+        """Columns come by rising rarity; `u` is the chance of each."""
+        row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+        chance = u[matrix.indices]
+        rest = np.append(np.cumsum(chance[::-1])[::-1], 0.0)
+        # Equally rare ones are tries alike, whatever their order.
+        new = np.append(True, (row[1:] != row[:-1]) | (chance[1:] != chance[:-1]))[: len(row)]
+        start = np.flatnonzero(new)[np.cumsum(new) - 1]
+        log = np.log2(np.maximum(rest[start] - rest[matrix.indptr[row + 1]], chance) / chance)
+        return cls(row * matrix.shape[1] + matrix.indices, log, matrix.shape[1])
+
+    def bits(self, a: IntArray, b: IntArray, column: IntArray, count: IntArray) -> FloatArray:
+        """What the tries of both ends take from the rarity of the column that they share: who has fifty addresses
+        meets a stranger in one of them fifty times as easily (the geometric mean of both), in all fifty no more so.
+        """
+        tries = sum(self.log[np.searchsorted(self.key, end * self.columns + column)] for end in (a, b)) / 2
+        return np.asarray(np.maximum(tries - np.log2(count) / 2, 0.0))
+
+
+def _commoner_at_home(
+    incidence: Incidence, rarity: FloatArray, entity: IntArray, a: IntArray, b: IntArray, country: IntArray
+) -> FloatArray:
+    """By how many bits entities are commoner among the accounts of the country that both ends (of countries a and b,
+    -1 for none) are of than among all: people of one country meet in its carriers and its language alike."""
+    less = np.zeros(len(entity))
+    near = np.flatnonzero((a == b) & (a >= 0))
+    if len(near) == 0:
+        return less
+    people = np.bincount(country[country >= 0])
+    known = country[incidence.account] >= 0
+    key, users = np.unique(
+        incidence.entity[known] * len(people) + country[incidence.account[known]], return_counts=True
+    )
+    at = np.searchsorted(key, entity[near] * len(people) + a[near])
+    less[near] = np.maximum(rarity[entity[near]] - np.log2(people[a[near]] / users[at]), 0.0)
+    return less
 
 
 def _intersect(matrix: sp.csr_matrix, a: IntArray, b: IntArray) -> tuple[IntArray, IntArray]:
@@ -199,7 +252,11 @@ def _contrasts(
             continue
         size = len(habit.words)
         u = (np.bincount(random[random >= 0], minlength=size) + 0.5) / ((random >= 0).sum() + 0.5 * size)
-        found.append(Contrast(habit.name, habit.group, habit.text, band, u, u.copy(), habit.words, habit.against))
+        found.append(
+            Contrast(
+                habit.name, habit.group, habit.text, band, u, u.copy(), habit.words, habit.against, habit.at_will
+            )
+        )
     return found
 
 

@@ -74,7 +74,8 @@ class Shared:
 @dataclass(frozen=True)
 class Contrast:
     """A banded comparison: the band of each pair (-1 where one side is unknown), and by band u, m and words. What can
-    only speak `against` one operator is never worth more than nothing."""
+    only speak `against` one operator is never worth more than nothing; what operators can have otherwise `at_will`
+    speaks against one as what they hide does."""
 
     name: str
     group: str
@@ -84,11 +85,14 @@ class Contrast:
     m: FloatArray
     bands: list[str]
     against: bool = False
+    at_will: bool = False
 
     @property
     def bits(self) -> FloatArray:
         """Bits of each pair; 0 where a side is unknown."""
         table = np.append(np.log2(self.m / self.u), 0.0)
+        if self.at_will:
+            table = np.where(table < 0, bounded(table), table)
         if self.against:
             table = np.minimum(table, 0.0)
         return np.asarray(table[self.band])

@@ -41,6 +41,12 @@ RHYTHM_PAIRS = 100_000
 COMMON = 0.1
 """A country that a greater share of accounts declares is one that many are in."""
 
+HOME_OCTAVES = 8
+"""Countries are told apart by the share of all accounts that declare them, by octaves."""
+
+HOME_WORDS = ["different countries", "one country that most are in"] + [
+    f"one country of one in {2**octave} accounts or fewer" for octave in range(1, HOME_OCTAVES)
+]
 COUNTRY_WORDS = ["in different countries", "in one country that many are in", "in one country that few are in"]
 
 
@@ -48,7 +54,8 @@ COUNTRY_WORDS = ["in different countries", "in one country that many are in", "i
 class Habit:
     """What two accounts are compared in. `band` gives the bands of pairs of accounts, -1 where a side is unknown, and
     `words` says what each means. Where one of the layers, or groups of them, in `silent` speaks, which implies it,
-    it says nothing. What can only speak `against` one operator is worth nothing otherwise."""
+    it says nothing. What can only speak `against` one operator is worth nothing otherwise. What an operator can have
+    otherwise at will, `at_will`, speaks against one no louder than what operators hide."""
 
     name: str
     group: str
@@ -57,6 +64,7 @@ class Habit:
     band: Callable[[IntArray, IntArray], Bands]
     silent: frozenset[str] = frozenset()
     against: bool = False
+    at_will: bool = False
 
 
 def collect_habits(con: duckdb.DuckDBPyConnection, accounts: AccountTable, *, seed: int = 0) -> list[Habit]:
@@ -209,3 +217,21 @@ def country(con: duckdb.DuckDBPyConnection, sittings: Sittings) -> list[Habit]:
 
     text = "At work at one moment they are mostly"
     return [Habit("country", "country", text, COUNTRY_WORDS, band, frozenset({"network"}), against=True)]
+
+
+def home(country: IntArray) -> list[Habit]:
+    """Whether two accounts declare one country (by account a dense code, -1 for none), and how many are in it.
+
+    It is the rate of mates within a population: what layers have in common there is weighed by how common it is among
+    those of that country (`graphs.comparison`), so that all of them together do not say it again.
+    """
+    if not (country >= 0).any():
+        return []
+    people = np.bincount(country[country >= 0])
+    octave = np.minimum(-np.log2(people / people.sum()), HOME_OCTAVES - 1).astype(np.int64) + 1
+
+    def band(a: IntArray, b: IntArray) -> Bands:
+        same = np.where(country[a] == country[b], octave[country[a]], 0)
+        return np.where((country[a] >= 0) & (country[b] >= 0), same, -1).astype(np.int8)
+
+    return [Habit("home", "home", "They are of", HOME_WORDS, band, at_will=True)]

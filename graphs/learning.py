@@ -29,6 +29,12 @@ MATES = (0.5, 20.0)
 OWN_THINGS = ("payment", "organization", "device", "phone", "email")
 """Layers whose entities are somebody's, not places where strangers meet. Families of prompts and chains are, too."""
 
+MET = ("network", "prompts", "tools")
+"""Groups of layers whose entities whole populations meet in: a carrier, a language, an agent's usual loop. Of one
+population people are alike in several of them at once, so that each would vouch for the others: what their users have
+in common can take from such an entity, and add nothing to its frequency. A text of unusual words (a grade above 0) is
+not met by chance."""
+
 ENTITY_STEPS = 8
 ENTITY_PAIRS = 4.0
 """How many pairs the frequency of an entity weighs against what its users show."""
@@ -163,7 +169,10 @@ def _users(model: Model, layer: Shared) -> _Users:
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
     rarity = np.full(len(present), np.inf)
     np.minimum.at(rarity, entity, layer.rarity)
-    most = np.clip(rarity - np.log2(layer.m), 0.0, 0.0 if layer.event else GAIN_RANGE[1])
+    most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
+    if layer.event or layer.group in MET:
+        sure = np.zeros(len(present), dtype=np.bool_) if layer.grade is None else layer.grade[present] > 0
+        most = np.where(sure, most, 0.0)
     first = np.bincount(entity, probability(base)) / pairs
     n, half = model.accounts, len(entity)
     keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])

@@ -11,6 +11,7 @@ import pytest
 from ringwatch.graphs.accounts import AccountTable, IntArray
 from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
+from ringwatch.graphs.habits import home
 from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
 from ringwatch.graphs.learning import _patterns, probability
 from ringwatch.graphs.pairs import ALL_PAIRS, CONJUNCTIONS, LATTICE, candidate_pairs
@@ -36,10 +37,11 @@ def _incidence(
     )  # fmt: skip
 
 
-def _accounts(n: int, created: IntArray | None = None) -> AccountTable:
+def _accounts(n: int, created: IntArray | None = None, country: IntArray | int = -1) -> AccountTable:
     ids = [f"a{i:06d}" for i in range(n)]
     times = np.zeros(n) if created is None else created.astype(np.float64)
-    return AccountTable(pd.DataFrame({"account_id": ids, "created_at": times}), harm_known=False)
+    frame = pd.DataFrame({"account_id": ids, "created_at": times, "country": country})
+    return AccountTable(frame, harm_known=False)
 
 
 def _layer(name: str, group: str, pair: list[int], rarity: list[float], m: float, gain: float = 0.0) -> Shared:
@@ -154,13 +156,19 @@ def test_known_infrastructure_lowers_the_bits() -> None:
     assert rarity[1] == pytest.approx([np.log2(1 / 0.02), np.log2(n / 2)])
 
 
-def test_several_shared_entities_add_half_a_bit_for_each_doubling() -> None:
-    account, entity = np.tile([0, 1], 4), np.repeat([1, 2, 3, 4], 2)
-    model = build_model(
-        _accounts(1000), [_incidence(DEVICE, account, entity)], [], np.array([0]), np.array([1]), seed=1
-    )
-    assert model.shared[0].count.tolist() == [4]
-    assert model.shared[0].rarity[0] == pytest.approx(np.log2(500) + 1.0)
+@pytest.mark.parametrize(("shared", "more", "bits"), [(1, 0, 0.0), (4, 0, 0.0), (4, 12, -2.0), (1, 15, -4.0)])
+def test_a_doubling_of_the_tries_takes_a_bit_and_one_of_what_is_shared_gives_it_back(
+    shared: int, more: int, bits: float
+) -> None:
+    both = np.arange(shared)
+    # What either end has besides, and somebody else as well.
+    apart = shared + np.arange(2 * more)
+    account = np.concatenate([np.zeros(shared), np.ones(shared), np.repeat([0, 1], more), np.full(2 * more, 2)])
+    entity = np.concatenate([both, both, apart, apart])
+    devices = _incidence(DEVICE, account.astype(np.int64), entity)
+    model = build_model(_accounts(1000), [devices], [], np.array([0]), np.array([1]), seed=1)
+    assert model.shared[0].count.tolist() == [shared]
+    assert model.shared[0].rarity[0] == pytest.approx(np.log2(500) + bits)
 
 
 def _planted(seed: int, card: float, device: float) -> tuple[Model, IntArray]:
@@ -180,6 +188,60 @@ def _planted(seed: int, card: float, device: float) -> tuple[Model, IntArray]:
         layers.append(_incidence(spec, np.arange(n), entity))
     first, second = candidate_pairs(layers, [], n, seed=1)
     return build_model(_accounts(n, created), layers, [], first, second, seed=1), group
+
+
+def test_who_has_many_meets_strangers_as_many_times_as_easily() -> None:
+    rng = np.random.default_rng(3)
+    n, places = 2_000, 200
+    # Account 0 has fifty addresses of equal use, account 1 one of them and account 2 another; 3 and 4 have one alone.
+    used = np.concatenate([np.arange(50), [0], [1], [150], [150]])
+    who = np.concatenate([np.zeros(50, dtype=np.int64), [1, 2, 3, 4]])
+    filler = [
+        rng.choice(np.arange(10, n), 20 - (who[used == place] >= 0).sum(), replace=False) for place in range(places)
+    ]
+    account = np.concatenate([who, *filler])
+    place = np.concatenate([used, np.repeat(np.arange(places), [len(one) for one in filler])])
+    first, second = np.array([0, 0, 3]), np.array([1, 2, 4])
+    (layer,) = build_model(_accounts(n), [_incidence(ADDRESS, account, place)], [], first, second, seed=1).shared
+    many, again, single = layer.rarity.tolist()
+    assert single == pytest.approx(np.log2(n / 20))
+    assert many == again == pytest.approx(single - np.log2(50) / 2), "the mean of fifty tries and of one"
+
+
+def test_what_people_of_one_country_meet_in_makes_no_two_of_them_one_operators() -> None:
+    rng = np.random.default_rng(8)
+    n, small = 8_000, 400
+    country = np.where(np.arange(n) < small, 1, 0)
+    # Everybody of the small country is in one of its ten networks and sends one of its ten stock phrases.
+    network = _incidence(NETWORK, np.arange(small), rng.integers(0, 10, small))
+    phrases = LayerSpec("prompt_family", "prompts", 0.4, "a family")
+    phrase = _incidence(phrases, np.arange(small), rng.integers(0, 10, small))
+    rings = np.arange(small - 60, small + 60), np.repeat(np.arange(30), 4)
+    layers = [network, phrase, _incidence(CARD, *rings), _incidence(DEVICE, *rings)]
+    first, second = candidate_pairs(layers, [], n, seed=1)
+
+    def standing(accounts: AccountTable) -> tuple[float, float]:
+        bits = build_model(accounts, layers, [], first, second, seed=1).bits() > 0
+        card = np.full(n, -1)
+        card[small - 60 : small + 60] = np.repeat(np.arange(30), 4)
+        mates = (card[first] == card[second]) & (card[first] >= 0)
+        return float(bits[mates].mean()), float(bits[~mates].mean())
+
+    found, wrong = standing(_accounts(n, country=country))
+    assert found == 1.0
+    assert wrong < 0.01
+    assert standing(_accounts(n))[1] > 0.03, "without countries a language and its carriers are a ring"
+
+
+def test_another_country_is_bounded_as_what_operators_hide() -> None:
+    country = np.array([0, 0, 1, -1])
+    (habit,) = home(country)
+    assert habit.band(np.array([0, 0, 0]), np.array([1, 2, 3])).tolist() == [1, 0, -1]
+    band = np.array([0, 1], dtype=np.int8)
+    apart = Contrast("home", "home", "", band, np.array([0.5, 0.5]), np.array([1e-6, 1.0]), ["", ""], at_will=True)
+    assert apart.bits == pytest.approx([np.log2(HIDING), 1.0], abs=1e-4)
+    assert replace(apart, at_will=False).bits[0] < -15
+    assert home(np.full(4, -1)) == []
 
 
 @pytest.mark.parametrize(("card", "device"), [(0.7, 0.3), (0.35, 0.6)])

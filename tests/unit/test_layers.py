@@ -43,7 +43,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _accounts(created: FloatArray) -> AccountTable:
     ids = [f"a{i:06d}" for i in range(len(created))]
-    return AccountTable(pd.DataFrame({"account_id": ids, "created_at": created}), harm_known=False)
+    return AccountTable(pd.DataFrame({"account_id": ids, "created_at": created, "country": -1}), harm_known=False)
 
 
 def _uses(con: duckdb.DuckDBPyConnection, account: IntArray, address: IntArray, ts: IntArray) -> Incidence:
