@@ -161,14 +161,14 @@ def test_dgraph_has_a_relation_for_each_type_and_leaves_its_background_unlabelle
     n, rng = 60, np.random.default_rng(0)
     y = np.arange(n) % 4
     order = rng.permutation(n)
-    parts = {"train_mask": order[:30], "valid_mask": order[30:45], "test_mask": order[45:]}
+    train, valid, test = (np.isin(np.arange(n), rows) for rows in (order[:30], order[30:45], order[45:]))
     np.savez(
         tmp_path / "dgraphfin.npz", x=rng.random((n, 17)), y=y[:, None], edge_index=rng.integers(0, n, (80, 2)),
-        edge_type=np.arange(80) % 3 + 1, **{name: np.isin(np.arange(n), rows) for name, rows in parts.items()},
+        edge_type=np.arange(80) % 3 + 1, train_mask=train, valid_mask=valid, test_mask=test,
     )  # fmt: skip
     convert("dgraph", tmp_path / "dgraphfin.npz", tmp_path / "out")
     found = load_benchmark(tmp_path / "out")
     assert found.graph.features.shape == (n, 17)
     assert (found.label >= 0).sum() == (y <= 1).sum()
-    assert found.split["test"].sum() == (np.isin(np.arange(n), parts["test_mask"]) & (y <= 1)).sum()
+    assert found.split["test"].sum() == (test & (y <= 1)).sum()
     assert {one.name.removesuffix("_back") for one in found.graph.relations} == {"all", "type1", "type2", "type3"}

@@ -9,7 +9,7 @@ import pytest
 from ringwatch.evaluation.metrics import auprc
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.layers import Incidence, LayerSpec, Relation, incidence_from
-from ringwatch.graphs.scores import _draws
+from ringwatch.graphs.scores import drawn_together
 from ringwatch.graphs.teaching import LEAST, OCTAVES, account_traits, taught
 
 N = 4_000
@@ -73,8 +73,8 @@ def test_what_only_each_operation_has_for_itself_teaches_nothing() -> None:
 
 def test_who_was_drawn_together() -> None:
     cluster, group = np.array([0, 0, 1, -1, -1, 2]), np.array([-1, 3, 3, -1, 0, -1])
-    assert _draws(cluster, group).tolist() == [0, 0, 0, 1, 2, 3]
-    assert _draws(np.array([-1]), np.array([-1])).tolist() == [0]
+    assert drawn_together(cluster, group).tolist() == [0, 0, 0, 1, 2, 3]
+    assert drawn_together(np.array([-1]), np.array([-1])).tolist() == [0]
 
 
 def test_labels_that_are_rich_in_abuse_do_not_make_everybody_suspect() -> None:
