@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
 from ringwatch.graphs import Gathered, Incidence, Model, find_communities
-from ringwatch.graphs.clusters import Formed, form_clusters
+from ringwatch.graphs.clusters import Formed, form_clusters, weigh_besides
 from ringwatch.graphs.doubtful import tying
 from ringwatch.graphs.layers import Relation as Recorded
 from ringwatch.graphs.learning import probability
@@ -56,6 +56,8 @@ def unsupervised(gathered: Gathered, model: Model, *, seed: int) -> Evidence:
     community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
     formed = form_clusters(model, worth, tied, community)
     harm = gathered.harm if accounts.harm_known else None
+    if harm is not None:
+        formed = weigh_besides(formed, accounts, model, harm, gathered.standing)
     return evidence_of(gathered, model, bits, formed, untouched_scores(accounts, model, bits, formed, harm))
 
 

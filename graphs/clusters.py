@@ -22,6 +22,7 @@ from ringwatch.graphs.abuse import (
     without_purpose,
 )
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
+from ringwatch.graphs.character import CHARACTER, cluster_traits, likeness
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import Verdicts, with_verdicts
 from ringwatch.graphs.lineage import statuses, trace
@@ -38,7 +39,7 @@ TASKS = {
     HOST_LAYER: "{:.0%} of their events come from addresses of a known company or campus, where harm may be a task",
     TEST_LAYER: "Their harm is of all categories, as who tests safeguards tries everything, {:.0%} surely",
 }
-ABUSE_LAYERS = (HARM_LAYER, *TASKS, *STANDING)
+ABUSE_LAYERS = (HARM_LAYER, *TASKS, *STANDING, *CHARACTER)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_TASK = 0.1
@@ -117,14 +118,17 @@ def _rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
 @dataclass(frozen=True)
 class Formed:
     """Communities that stand as clusters. By account: `cluster` (-1 for none) and `membership`, the chance of having
-    a mate there. By cluster: `size` and `coordination`, the chance that it is one operation. `inside` are the
-    candidate pairs within clusters that communities were made of."""
+    a mate there. By cluster: `size`, `coordination`, the chance that it is one operation, and `besides`, the bits for
+    abuse of all but harm and verdicts, whose reasons `spoken` has. `inside` are the candidate pairs within clusters
+    that communities were made of."""
 
     cluster: IntArray
     membership: FloatArray
     size: IntArray
     coordination: FloatArray
     inside: IntArray
+    besides: FloatArray
+    spoken: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
         return len(self.size)
@@ -139,7 +143,19 @@ def form_clusters(model: Model, bits: FloatArray, tied: IntArray, community: Int
     membership[cluster < 0] = 0.0
     size = np.bincount(cluster[cluster >= 0], minlength=count)
     coordination = _mean(membership, cluster, count) * (1 - np.exp2(1.0 - size))
-    return Formed(cluster, membership, size, coordination, _within(model, tied, cluster))
+    return Formed(cluster, membership, size, coordination, _within(model, tied, cluster), np.zeros(count))
+
+
+def weigh_besides(
+    formed: Formed, accounts: AccountTable, model: Model, harm: Harm, standing: Sequence[Standing]
+) -> Formed:
+    """Clusters with what speaks for their people and what they are like, learnt from those that harm is seen at."""
+    cluster, count = formed.cluster, len(formed)
+    rates = learn_rates(harm, cluster, count)
+    learnt = abuse_probability(cluster_bits(harm, cluster, count, rates), rates.share)
+    people, spoken = speak_for_people(standing, learnt, cluster, count)
+    alike, told = likeness(cluster_traits(accounts, model, formed.inside, cluster, count), learnt)
+    return replace(formed, besides=people + alike, spoken=pd.concat([spoken, told], ignore_index=True))
 
 
 def describe_clusters(
@@ -155,8 +171,8 @@ def describe_clusters(
     """Scores, explains and names clusters.
 
     `history` is what earlier runs found. `harm` holds what their own events say of all accounts (None: nothing does);
-    without it and without verdicts abuse is null and the score is the probability of coordination. `standing` is what
-    speaks for people.
+    without it and without verdicts abuse is null and the score is the probability of coordination. Without it but
+    with verdicts these teach what `standing` says.
     """
     cluster, count, inside, membership, size = (
         formed.cluster, len(formed), formed.inside, formed.membership, formed.size,
@@ -168,7 +184,9 @@ def describe_clusters(
     coordination = formed.coordination
     judged = harm is not None or len(verdicts.account) > 0
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
-    harm_bits, learnt, abuse, spoken = _abuse(own, harm is not None, verdicts, formed, standing)
+    if harm is None and judged:
+        formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing)
+    harm_bits, learnt, abuse = _abuse(own, harm is not None, verdicts, formed)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     _, tested = without_purpose(own, accounts.frame["broad"].to_numpy(), learnt, cluster)
     tested = _unsettled(tested, verdicts, cluster)
@@ -185,7 +203,7 @@ def describe_clusters(
             [
                 evidence,
                 _harm_evidence(accounts, verdicts, cluster, count, harm_bits),
-                spoken,
+                formed.spoken,
                 _task_evidence(HOST_LAYER, hosted),
                 _task_evidence(TEST_LAYER, tested),
             ],
@@ -247,19 +265,16 @@ def rejudge(found: Found, shift: pd.Series[float]) -> Found:
     return replace(found, clusters=clusters, members=members)
 
 
-def _abuse(
-    own: Harm, seen: bool, verdicts: Verdicts, formed: Formed, standing: Sequence[Standing]
-) -> tuple[FloatArray, FloatArray, FloatArray, pd.DataFrame]:
-    """By cluster the bits of harm, the probability of abuse by harm alone and with what speaks for people; and that.
+def _abuse(own: Harm, seen: bool, verdicts: Verdicts, formed: Formed) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """By cluster the bits of harm, the probability of abuse by harm alone and with all that is said besides.
     Verdicts are a biased sample: where events say anything (`seen`), how many clusters are abusive, and what those
     have, is learnt from events alone, so that a cluster nobody has judged is what it was."""
     known = with_verdicts(own, verdicts)
     base = own if seen else known
     rates = learn_rates(base, formed.cluster, len(formed))
     learnt = abuse_probability(cluster_bits(base, formed.cluster, len(formed), rates), rates.share)
-    people, spoken = speak_for_people(standing, learnt, formed.cluster, len(formed))
     bits = cluster_bits(known, formed.cluster, len(formed), rates)
-    return bits, learnt, abuse_probability(bits + people, rates.share), spoken
+    return bits, learnt, abuse_probability(bits + formed.besides, rates.share)
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
-from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge
+from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge, weigh_besides
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
@@ -198,9 +198,11 @@ def detect(
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)
         harm = gathered.harm if accounts.harm_known else None
+        standing = [one for one in gathered.standing if not {one.layer, "standing"} & set(without)]
+        if harm is not None:
+            formed = weigh_besides(formed, accounts, model, harm, standing)
         score = untouched_scores(accounts, model, bits, formed, harm)
         verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
-        standing = [one for one in gathered.standing if not {one.layer, "standing"} & set(without)]
         found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, standing)
     judgement = None
     if judge is not None:

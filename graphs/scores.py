@@ -49,13 +49,15 @@ def untouched_scores(
 
 
 def untouched_abuse(accounts: AccountTable, formed: Formed, harm: Harm) -> tuple[FloatArray, FloatArray]:
-    """By members' events alone the probability of abuse of each cluster, and how surely the harm of each account has
+    """Without verdicts the probability of abuse of each cluster, and how surely the harm of each account has
     no purpose; float64[clusters], float64[accounts]."""
     count = len(formed)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
     rates = learn_rates(harm, formed.cluster, count)
-    abuse = abuse_probability(cluster_bits(harm, formed.cluster, count, rates), rates.share)
-    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), abuse, formed.cluster)
+    bits = cluster_bits(harm, formed.cluster, count, rates)
+    learnt = abuse_probability(bits, rates.share)
+    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), learnt, formed.cluster)
+    abuse = abuse_probability(bits + formed.besides, rates.share)
     return np.asarray(abuse * unauthorised(np.maximum(hosted, tested))), broad
 
 

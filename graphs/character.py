@@ -1,0 +1,156 @@
+"""What clusters that do harm are like, besides the harm: how large, how old, made over how long, held by what.
+
+Harm is seen at a part of the operations only, and of a part of their members. Those that it is seen at teach what
+such clusters look like in this data, and that is weighed at those it is not seen at: two views of one thing, of which
+one teaches the other (Blum and Mitchell, "Combining labeled and unlabeled data with co-training", COLT 1998). A ridge
+logistic regression on the probability of abuse by harm alone; what a cluster is told is of the others, without itself
+(approximate leave-one-out: Rad and Maleki, JRSS B 2020), and bounded, since it is a likeness and nothing done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.evidence import Model
+
+DAY = 86_400e6
+RIDGE = 2.0
+"""What the weight of a trait weighs, in clusters, that is one standard deviation of it."""
+
+MOST = 3.0
+"""The most, in bits, that likeness says for abuse or against it."""
+
+LEAST_CLUSTERS = 20
+"""Fewer clusters teach nothing."""
+
+STEPS = 50
+LEAST_TOLD = 0.25
+TOLD = 4
+"""So many traits of a cluster are told, the strongest, and none of fewer bits than `LEAST_TOLD`."""
+
+GROUPS = ("network", "payment", "device", "prompts", "organization")
+"""Groups of layers whose part in holding a cluster together is a trait."""
+
+CHARACTER = {
+    "size": "It has {:.0f} members",
+    "account_age": "The median of its accounts is {:.0f} days old",
+    "made_over": "Its accounts were made over {:.0f} days, leaving out the first and last tenth",
+    "activity": "Its median member has {:.0f} events",
+    "one_customer": "{:.0%} of its members are of one organization id",
+    **{f"held_by_{group}": f"Its pairs have {{:.1f}} bits each of {group}" for group in GROUPS},
+}
+"""Layers of evidence for and against abuse, with the sentence that tells of each."""
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One trait of all clusters, float64[clusters]: `value` as it is compared, `shown` as it is told."""
+
+    layer: str
+    value: FloatArray
+    shown: FloatArray
+
+
+def cluster_traits(
+    accounts: AccountTable, model: Model, inside: IntArray, cluster: IntArray, count: int
+) -> list[Trait]:
+    """The traits of `count` clusters; those that are the same for all are left out.
+
+    Args:
+        inside: the pairs within clusters (positions in the model). cluster: of each account, -1 for none.
+    """
+    frame = accounts.frame
+    member = np.flatnonzero(cluster >= 0)
+    now = float(np.nanmax(frame["last_seen"].to_numpy(dtype=np.float64), initial=0.0))
+    by = pd.DataFrame(
+        {
+            "cluster": cluster[member], "age": (now - accounts.created[member]) / DAY,
+            "events": frame["events"].to_numpy(dtype=np.float64)[member], "org": frame["org"].to_numpy()[member],
+        }
+    )  # fmt: skip
+    each = by.groupby("cluster")
+    every = pd.RangeIndex(count)
+
+    def known(column: pd.Series) -> FloatArray:
+        value = column.reindex(every).to_numpy(dtype=np.float64)
+        middle = np.nanmedian(value) if np.isfinite(value).any() else 0.0
+        return np.asarray(np.nan_to_num(value, nan=float(middle)))
+
+    size = known(each.size())
+    age, spread = known(each["age"].median()), known(each["age"].quantile(0.9) - each["age"].quantile(0.1))
+    events = known(each["events"].median())
+    customers = by[by["org"] >= 0].groupby(["cluster", "org"]).size().groupby("cluster").max()
+    customer = customers.reindex(every).fillna(0.0).to_numpy(dtype=np.float64) / np.maximum(size, 1)
+    young = np.log1p(np.maximum(age, 0))
+    found = [
+        Trait("size", np.log2(np.maximum(size, 1)), size),
+        Trait("account_age", young, age),
+        # Weeks are much among accounts of a month and little among those of years.
+        Trait("made_over", np.log1p(np.maximum(spread, 0)) - young, spread),
+        Trait("activity", np.log1p(events), events),
+        Trait("one_customer", customer, customer),
+    ]
+    of_pair = cluster[model.first[inside]]
+    pairs = np.maximum(np.bincount(of_pair, minlength=count), 1)
+    for group in GROUPS:
+        if group in model.groups:
+            bits = np.bincount(of_pair, np.maximum(model.group_bits(group)[inside], 0.0), minlength=count) / pairs
+            found.append(Trait(f"held_by_{group}", np.log1p(bits), bits))
+    return [trait for trait in found if count and np.ptp(trait.value) > 0]
+
+
+def likeness(traits: Sequence[Trait], abuse: FloatArray) -> tuple[FloatArray, pd.DataFrame]:
+    """Bits that what a cluster is like adds to those for "this cluster is abusive", and the reasons: cluster,
+    against, layer, bits, text.
+
+    Args:
+        abuse: float64[clusters], the probability from what members did.
+    """
+    count = len(abuse)
+    if count < LEAST_CLUSTERS or not traits:
+        return np.zeros(count), pd.DataFrame()
+    raw = np.column_stack([trait.value for trait in traits])
+    x = np.column_stack([np.ones(count), (raw - raw.mean(axis=0)) / raw.std(axis=0)])
+    ridge = np.diag(np.r_[1e-6, np.full(len(traits), RIDGE)])
+    weight = np.zeros(x.shape[1])
+    for _ in range(STEPS):
+        p = expit(x @ weight)
+        bend = x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge
+        step = np.linalg.solve(bend, x.T @ (p - abuse) + ridge @ weight)
+        weight -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-8:
+            break
+    p = expit(x @ weight)
+    pull = np.linalg.solve(x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge, x.T).T
+    lever = np.minimum(np.einsum("ij,ij->i", pull, x) * p * (1 - p), 0.9)
+    without = weight - pull * ((abuse - p) / (1 - lever))[:, None]
+    parts = without[:, 1:] * x[:, 1:] / np.log(2)
+    total = parts.sum(axis=1)
+    bits = np.clip(total, -MOST, MOST)
+    parts *= np.divide(bits, total, out=np.ones(count), where=np.abs(total) > MOST)[:, None]
+    return np.asarray(bits), _reasons(traits, parts)
+
+
+def _reasons(traits: Sequence[Trait], parts: FloatArray) -> pd.DataFrame:
+    strongest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :TOLD]
+    cluster, place = np.nonzero(np.abs(np.take_along_axis(parts, strongest, axis=1)) >= LEAST_TOLD)
+    trait = strongest[cluster, place]
+    bits = parts[cluster, trait].round(3)
+    text = [
+        f"{CHARACTER[traits[t].layer].format(traits[t].shown[c])}; clusters like that do"
+        f" {'more' if worth > 0 else 'less'} harm in this data ({worth:+.1f} bits for abuse)."
+        for c, t, worth in zip(cluster.tolist(), trait.tolist(), bits.tolist(), strict=True)
+    ]
+    layer = pd.Series([traits[t].layer for t in trait.tolist()], dtype=object)
+    return pd.DataFrame(
+        {
+            "cluster": cluster, "against": bits < 0, "layer": layer,
+            "bits": bits, "text": pd.Series(text, dtype=object), "entity_layer": None, "entity": -1, "accounts": 0,
+        }
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""What harm is seen at teaches what such clusters are like; nobody teaches about oneself, and likeness is bounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray
+from ringwatch.graphs.character import (
+    CHARACTER,
+    DAY,
+    LEAST_CLUSTERS,
+    LEAST_TOLD,
+    MOST,
+    Trait,
+    cluster_traits,
+    likeness,
+)
+from ringwatch.graphs.evidence import Model, Shared
+
+
+def _world(seed: int, seen: float, count: int = 200) -> tuple[list[Trait], FloatArray, BoolArray]:
+    """A fifth of the clusters is abusive, large and made in one week; harm is `seen` at that share of these."""
+    rng = np.random.default_rng(seed)
+    bad = np.arange(count) < count // 5
+    size = np.where(bad, rng.integers(6, 20, count), rng.integers(3, 8, count)).astype(np.float64)
+    over = np.where(bad, rng.uniform(0, 7, count), rng.uniform(0, 200, count))
+    abuse = np.where(bad & (rng.random(count) < seen), 0.95, 0.05)
+    noise = rng.normal(size=count)
+    traits = [
+        Trait("size", np.log2(size), size),
+        Trait("made_over", np.log1p(over), over),
+        Trait("activity", noise, noise),
+    ]
+    return traits, abuse, bad
+
+
+def test_those_that_harm_is_not_seen_at_are_told_from_honest_ones() -> None:
+    traits, abuse, bad = _world(1, seen=0.5)
+    bits, reasons = likeness(traits, abuse)
+    unseen = bad & (abuse < 0.5)
+    assert bits[unseen].mean() > bits[~bad].mean() + 2
+    assert np.abs(bits).max() <= MOST
+    assert set(reasons["layer"]) <= set(CHARACTER)
+    assert (reasons["bits"].abs() >= LEAST_TOLD).all()
+    assert (reasons["against"] == (reasons["bits"] < 0)).all()
+    told = reasons.groupby("cluster")["bits"].sum()
+    assert told.to_numpy() == pytest.approx(bits[told.index], abs=3 * LEAST_TOLD), "what is told is what was added"
+    text = reasons.loc[reasons["layer"] == "size", "text"].iloc[0]
+    assert text.startswith("It has ")
+    assert text.endswith(" bits for abuse).")
+
+
+def test_a_cluster_teaches_nothing_about_itself() -> None:
+    traits, abuse, _ = _world(2, seen=0.5)
+    odd = np.zeros(len(abuse))
+    odd[7] = 1.0
+    traits = [*traits, Trait("one_customer", odd, odd)]
+    for mine in (0.0, 1.0):
+        said = abuse.copy()
+        said[7] = mine
+        parts = likeness([traits[-1]], said)[0]
+        assert abs(parts[7]) < 0.2, "what only this cluster has says nothing, whatever is known of it"
+
+
+def test_where_harm_goes_with_nothing_likeness_says_little() -> None:
+    rng = np.random.default_rng(3)
+    traits, _, _ = _world(3, seen=0.5)
+    bits, _ = likeness(traits, rng.permutation(np.where(np.arange(200) < 20, 0.95, 0.05)))
+    assert np.abs(bits).mean() < 0.5
+
+
+def test_few_clusters_or_no_traits_say_nothing() -> None:
+    traits, abuse, _ = _world(4, seen=0.5, count=LEAST_CLUSTERS - 1)
+    for bits, reasons in (likeness(traits, abuse), likeness([], np.full(100, 0.5)), likeness([], np.zeros(0))):
+        assert not bits.any()
+        assert reasons.empty
+
+
+def test_traits_by_hand() -> None:
+    now = 400 * DAY
+    created = now - np.array([10, 20, 30, 100, 200, 300, 5, np.nan]) * DAY
+    accounts = AccountTable(
+        pd.DataFrame(
+            {
+                "account_id": [f"a{k}" for k in range(8)], "created_at": created, "last_seen": now,
+                "events": [1, 2, 9, 4, 4, 4, 50, 50], "org": [3, 3, -1, -1, -1, -1, 1, 2],
+            }
+        ),
+        harm_known=True,
+    )  # fmt: skip
+    cluster = np.array([0, 0, 0, 1, 1, 1, -1, -1])
+    one, none = np.ones(1, dtype=np.int64), np.zeros(1)
+    cards = Shared(
+        "payment", "payment", "a card", np.array([0]), np.array([9.0]), one, np.array([0]), 0.5, none,
+        np.array([2]), np.zeros(1, dtype=np.bool_),
+    )  # fmt: skip
+    both = {"payment": np.ones(4, dtype=np.bool_)}
+    model = Model(8, np.array([0, 1, 3, 4]), np.array([1, 2, 4, 5]), [cards], [], both, -10.0)
+    found = {one.layer: one.shown.tolist() for one in cluster_traits(accounts, model, np.arange(4), cluster, 2)}
+    assert "size" not in found, "both are of three"
+    assert found["account_age"] == pytest.approx([20, 200])
+    assert found["made_over"] == pytest.approx([16, 160])
+    assert found["activity"] == [2, 4]
+    assert found["one_customer"] == pytest.approx([2 / 3, 0])
+    assert found["held_by_payment"] == pytest.approx([8 / 2, 0]), "one of two pairs shares a card worth 9 - 1 bits"
+    assert cluster_traits(accounts, model, np.arange(0), np.full(8, -1), 0) == []
