@@ -35,6 +35,12 @@ class Office:
     def cluster(self, place: int = 0) -> Cluster:
         return pipeline.load_cluster(self.workspace, self.clusters[place])
 
+    def place(self, prefix: str) -> int:
+        """The place of the first cluster with an account whose id begins so."""
+        members = pipeline.load_run(self.workspace).members
+        there = set(members.loc[members["account_id"].str.startswith(prefix), "cluster_id"])
+        return next(place for place, name in enumerate(self.clusters) if name in there)
+
     def copy(self, folder: Path) -> Office:
         """The same in another folder."""
         shutil.copytree(self.workspace.root, folder)
