@@ -43,7 +43,7 @@ CHARACTER = {
     "made_over": "Its accounts were made over {:.0f} days, leaving out the first and last tenth",
     "activity": "Its median member has {:.0f} events",
     "one_customer": "{:.0%} of its members are of one organization id",
-    **{f"held_by_{group}": f"Its pairs have {{:.1f}} bits each of {group}" for group in GROUPS},
+    **{f"held_by_{group}": f"Its pairs have {{:.1f}} bits each from layers of {group}" for group in GROUPS},
 }
 """Layers of evidence for and against abuse, with the sentence that tells of each."""
 
