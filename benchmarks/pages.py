@@ -13,7 +13,6 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -21,12 +20,11 @@ from typing import Any
 
 from drops import Tables, write_drop
 from playwright.sync_api import sync_playwright
+from serving import serving, sign_in
 
 from ringwatch import pipeline
 from ringwatch.config import make_config
 from ringwatch.review import Role, enrol, unlock
-from ringwatch.web import bind, make_app
-from ringwatch.web.server import make_server
 from ringwatch.workspace import Workspace
 
 PASSPHRASE = "a passphrase of the bench"
@@ -117,24 +115,13 @@ def main() -> None:
         for who, role in (("root", Role.ADMIN), ("ann", Role.ANALYST)):
             enrol(workspace, who, role, PASSPHRASE, by=admin)
             admin = admin or unlock(workspace, who, PASSPHRASE)
-        bound = bind(port=0)
-        server = make_server(make_app(workspace.root, bound.origins), bound)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
-        thread.start()
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        try:
+        with serving(workspace.root) as url:
+            browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(f"{bound.url}signin")
-            page.fill("[name=name]", "ann")
-            page.fill("[name=passphrase]", PASSPHRASE)
-            page.click("button.main")
-            page.wait_for_url("**/queue")
-            visits = [visit(page, f"{bound.url}clusters/{cluster}") for _ in range(6)]
+            sign_in(page, url, "ann", PASSPHRASE)
+            visits = [visit(page, f"{url}clusters/{cluster}") for _ in range(6)]
             size = size_of(page)
-        finally:
             browser.close()
-            server.should_exit = True
-            thread.join()
     print(f"{members} members, {size / 1e6:.2f} MB in all")
     print(f"{'':<14}{'first':>8}{'later (median)':>16}")
     for what in visits[0]:

@@ -11,13 +11,13 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 from process import Ringwatch
 from rich.console import Console
 from rich.text import Text
+from serving import serving, sign_in
 
 from ringwatch.pipeline import load_run
 from ringwatch.review import (
@@ -33,8 +33,6 @@ from ringwatch.review import (
     review_queue,
     unlock,
 )
-from ringwatch.web import bind, make_app
-from ringwatch.web.server import make_server
 from ringwatch.workspace import Workspace
 
 WIDTH = 110
@@ -63,27 +61,15 @@ def photograph(root: Path) -> None:
     cases = [one.case_id for one in open_cases(workspace, people["ann"], first[:3], reason="the worst").cases]
     propose(workspace, people["ann"], cases[:2], action=Action.SUSPEND, reason="One network, one trade, one wave.")
     decide(workspace, people["bob"], cases[1:2], Decision.APPROVE, reason="Agreed.")
-    bound = bind(port=0)
-    server = make_server(make_app(root, bound.origins), bound)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
-    thread.start()
-    try:
-        with sync_playwright() as started:
-            browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1200, "height": 780})
-            page.goto(f"{bound.url}signin")
-            page.fill("[name=name]", "bob")
-            page.fill("[name=passphrase]", PASSPHRASE)
-            page.click("button.main")
-            page.wait_for_url("**/queue")
-            page.screenshot(path=DOCS / "queue.png")
-            page.goto(f"{bound.url}cases/{cases[0]}")
-            page.wait_for_selector("canvas[data-drawn]")
-            page.screenshot(path=DOCS / "case.png")
-            browser.close()
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serving(root) as url, sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 780})
+        sign_in(page, url, "bob", PASSPHRASE)
+        page.screenshot(path=DOCS / "queue.png")
+        page.goto(f"{url}cases/{cases[0]}")
+        page.wait_for_selector("canvas[data-drawn]")
+        page.screenshot(path=DOCS / "case.png")
+        browser.close()
 
 
 def main() -> None:

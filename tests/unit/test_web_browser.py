@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pages import make_crowded, size_of
+from serving import serving
 
 from ringwatch.review import (
     Action,
@@ -34,7 +35,6 @@ from ringwatch.review import (
 )
 
 from ..browser import browser
-from ..web_server import serving
 from .reviewing import HOSTILE, PASSPHRASE, Office
 
 pytestmark = pytest.mark.xdist_group("web")

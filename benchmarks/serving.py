@@ -1,4 +1,4 @@
-"""The review pages on a free port of loopback, in a thread of their own that ends with the test."""
+"""The review pages on a free port of loopback, in a thread of their own, and a browser that signs in to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import Page
 
 from ringwatch.web import Limits, bind, make_app
 from ringwatch.web.server import make_server
@@ -27,3 +29,12 @@ def serving(root: Path, limits: Limits | None = None) -> Iterator[str]:
         server.should_exit = True
         thread.join(timeout=30)
         bound.socket.close()
+
+
+def sign_in(page: Page, url: str, name: str, passphrase: str) -> None:
+    """From the form to the queue."""
+    page.goto(f"{url}signin")
+    page.fill("[name=name]", name)
+    page.fill("[name=passphrase]", passphrase)
+    page.click("button.main")
+    page.wait_for_url("**/queue")
