@@ -93,7 +93,7 @@ def collect_habits(con: duckdb.DuckDBPyConnection, accounts: AccountTable, *, se
             sittings.band, MOMENTS,
         ),
         rhythm(con, n, seed),
-        *country(con, sittings),
+        *countries(accounts.frame["country"].to_numpy(dtype=np.int64), sittings),
     ]  # fmt: skip
 
 
@@ -194,15 +194,9 @@ def rhythm(con: duckdb.DuckDBPyConnection, n: int, seed: int) -> Habit:
     return Habit("rhythm", "hours", "Their hours of the day are", words, band, against=True)
 
 
-def country(con: duckdb.DuckDBPyConnection, sittings: Sittings) -> list[Habit]:
-    """Declared countries of those who were at work at one moment; none where the log names none. Whoever is in two
-    countries at once is two people, or one behind proxies."""
-    rows = query_columns(
-        con,
-        """SELECT dense_rank() OVER (ORDER BY country) - 1 AS country, country IS NULL AS unknown
-           FROM ix LEFT JOIN accounts USING (account_id) ORDER BY i""",
-    )
-    code = np.where(np.asarray(rows["unknown"], dtype=np.bool_), -1, np.asarray(rows["country"], dtype=np.int64))
+def countries(code: IntArray, sittings: Sittings) -> list[Habit]:
+    """Declared countries (by account a dense code, -1 for none) of those who were at work at one moment; none where
+    nobody declares any. Whoever is in two countries at once is two people, or one behind proxies."""
     if not (code >= 0).any():
         return []
     share = np.bincount(code[code >= 0]) / (code >= 0).sum()

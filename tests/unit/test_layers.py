@@ -224,14 +224,9 @@ def _active(
     con: duckdb.DuckDBPyConnection, account: IntArray, ts: IntArray, n: int, countries: list[str | None] | None = None
 ) -> dict[str, Habit]:
     _uses(con, account, np.zeros(len(account), dtype=np.int64), ts)
-    con.register(
-        "said", pd.DataFrame({"i": np.arange(n), "country": pd.Series(countries or [None] * n, dtype=object)})
-    )
-    con.execute(
-        """CREATE OR REPLACE TABLE ix AS SELECT i, format('a{:06d}', i) AS account_id FROM said;
-           CREATE OR REPLACE TABLE accounts AS SELECT account_id, country FROM ix JOIN said USING (i)"""
-    )
-    return {habit.name: habit for habit in collect_habits(con, _accounts(np.full(n, START - 5.0 * DAY)), seed=1)}
+    accounts = _accounts(np.full(n, START - 5.0 * DAY))
+    accounts.frame["country"] = pd.factorize(np.array(countries or [None] * n, dtype=object))[0]
+    return {habit.name: habit for habit in collect_habits(con, accounts, seed=1)}
 
 
 def test_strangers_meet_as_often_as_chance_has_it(con: duckdb.DuckDBPyConnection) -> None:
