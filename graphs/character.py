@@ -119,15 +119,18 @@ def likeness(traits: Sequence[Trait], abuse: FloatArray) -> tuple[FloatArray, pd
     x = np.column_stack([np.ones(count), (raw - raw.mean(axis=0)) / raw.std(axis=0)])
     ridge = np.diag(np.r_[1e-6, np.full(len(traits), RIDGE)])
     weight = np.zeros(x.shape[1])
+
+    def bend(p: FloatArray) -> FloatArray:
+        return np.asarray(x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge)
+
     for _ in range(STEPS):
         p = expit(x @ weight)
-        bend = x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge
-        step = np.linalg.solve(bend, x.T @ (p - abuse) + ridge @ weight)
+        step = np.linalg.solve(bend(p), x.T @ (p - abuse) + ridge @ weight)
         weight -= step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-8:
             break
     p = expit(x @ weight)
-    pull = np.linalg.solve(x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge, x.T).T
+    pull = np.linalg.solve(bend(p), x.T).T
     lever = np.minimum(np.einsum("ij,ij->i", pull, x) * p * (1 - p), 0.9)
     without = weight - pull * ((abuse - p) / (1 - lever))[:, None]
     parts = without[:, 1:] * x[:, 1:] / np.log(2)

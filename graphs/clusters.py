@@ -14,7 +14,9 @@ from scipy.special import expit
 
 from ringwatch.graphs.abuse import (
     LEAST_SHARE,
+    USUAL_RATES,
     Harm,
+    Rates,
     abuse_probability,
     cluster_bits,
     learn_rates,
@@ -118,16 +120,19 @@ def _rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
 @dataclass(frozen=True)
 class Formed:
     """Communities that stand as clusters. By account: `cluster` (-1 for none) and `membership`, the chance of having
-    a mate there. By cluster: `size`, `coordination`, the chance that it is one operation, and `besides`, the bits for
-    abuse of all but harm and verdicts, whose reasons `spoken` has. `inside` are the candidate pairs within clusters
-    that communities were made of."""
+    a mate there. By cluster: `size`, `coordination`, the chance that it is one operation, `learnt`, the probability
+    of abuse by harm alone, at the `rates` that all clusters teach, and `besides`, the bits for abuse of all but harm
+    and verdicts, whose reasons `spoken` has. `inside` are the candidate pairs within clusters that communities were
+    made of."""
 
     cluster: IntArray
     membership: FloatArray
     size: IntArray
     coordination: FloatArray
     inside: IntArray
+    learnt: FloatArray
     besides: FloatArray
+    rates: Rates = USUAL_RATES
     spoken: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
@@ -143,19 +148,22 @@ def form_clusters(model: Model, bits: FloatArray, tied: IntArray, community: Int
     membership[cluster < 0] = 0.0
     size = np.bincount(cluster[cluster >= 0], minlength=count)
     coordination = _mean(membership, cluster, count) * (1 - np.exp2(1.0 - size))
-    return Formed(cluster, membership, size, coordination, _within(model, tied, cluster), np.zeros(count))
+    nothing = np.zeros(count)
+    return Formed(cluster, membership, size, coordination, _within(model, tied, cluster), nothing, nothing)
 
 
 def weigh_besides(
     formed: Formed, accounts: AccountTable, model: Model, harm: Harm, standing: Sequence[Standing]
 ) -> Formed:
-    """Clusters with what speaks for their people and what they are like, learnt from those that harm is seen at."""
+    """Clusters with what harm says of them, what speaks for their people and what they are like, learnt from those
+    that harm is seen at."""
     cluster, count = formed.cluster, len(formed)
     rates = learn_rates(harm, cluster, count)
     learnt = abuse_probability(cluster_bits(harm, cluster, count, rates), rates.share)
     people, spoken = speak_for_people(standing, learnt, cluster, count)
     alike, told = likeness(cluster_traits(accounts, model, formed.inside, cluster, count), learnt)
-    return replace(formed, besides=people + alike, spoken=pd.concat([spoken, told], ignore_index=True))
+    spoken = pd.concat([spoken, told], ignore_index=True)
+    return replace(formed, rates=rates, learnt=learnt, besides=people + alike, spoken=spoken)
 
 
 def describe_clusters(
@@ -186,9 +194,12 @@ def describe_clusters(
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
     if harm is None and judged:
         formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing)
-    harm_bits, learnt, abuse = _abuse(own, harm is not None, verdicts, formed)
+    # Verdicts are a biased sample: where events say anything, how many clusters are abusive, and what those have, is
+    # learnt from events alone, so that a cluster nobody has judged is what it was.
+    harm_bits = cluster_bits(with_verdicts(own, verdicts), cluster, count, formed.rates)
+    abuse = abuse_probability(harm_bits + formed.besides, formed.rates.share)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
-    _, tested = without_purpose(own, accounts.frame["broad"].to_numpy(), learnt, cluster)
+    _, tested = without_purpose(own, accounts.frame["broad"].to_numpy(), formed.learnt, cluster)
     tested = _unsettled(tested, verdicts, cluster)
     abuse = abuse * unauthorised(np.maximum(hosted, tested)) if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
@@ -263,18 +274,6 @@ def rejudge(found: Found, shift: pd.Series[float]) -> Found:
     score = clusters.set_index("cluster_id")["score"]
     members = found.members.assign(cluster_score=found.members["cluster_id"].map(score).astype(np.float64))
     return replace(found, clusters=clusters, members=members)
-
-
-def _abuse(own: Harm, seen: bool, verdicts: Verdicts, formed: Formed) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """By cluster the bits of harm, the probability of abuse by harm alone and with all that is said besides.
-    Verdicts are a biased sample: where events say anything (`seen`), how many clusters are abusive, and what those
-    have, is learnt from events alone, so that a cluster nobody has judged is what it was."""
-    known = with_verdicts(own, verdicts)
-    base = own if seen else known
-    rates = learn_rates(base, formed.cluster, len(formed))
-    learnt = abuse_probability(cluster_bits(base, formed.cluster, len(formed), rates), rates.share)
-    bits = cluster_bits(known, formed.cluster, len(formed), rates)
-    return bits, learnt, abuse_probability(bits + formed.besides, rates.share)
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:

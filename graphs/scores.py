@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, learn_rates, unauthorised, without_purpose
+from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauthorised, without_purpose
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.clusters import Formed, mean_hosted, noisy_or
 from ringwatch.graphs.evidence import Model
@@ -53,11 +53,9 @@ def untouched_abuse(accounts: AccountTable, formed: Formed, harm: Harm) -> tuple
     no purpose; float64[clusters], float64[accounts]."""
     count = len(formed)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
-    rates = learn_rates(harm, formed.cluster, count)
-    bits = cluster_bits(harm, formed.cluster, count, rates)
-    learnt = abuse_probability(bits, rates.share)
-    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), learnt, formed.cluster)
-    abuse = abuse_probability(bits + formed.besides, rates.share)
+    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), formed.learnt, formed.cluster)
+    bits = cluster_bits(harm, formed.cluster, count, formed.rates)
+    abuse = abuse_probability(bits + formed.besides, formed.rates.share)
     return np.asarray(abuse * unauthorised(np.maximum(hosted, tested))), broad
 
 
