@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ringwatch.cli.session import Session, command
+from ringwatch.cli.session import Plot, Session, command
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +17,7 @@ def register(app: typer.Typer) -> None:
 def _explain(
     session: Session,
     name: Annotated[str, typer.Argument(help="Id of an account or of a cluster.")],
-    plot: Annotated[Path | None, typer.Option(help="Also draw the reasons, as SVG into this file.")] = None,
+    plot: Plot = None,
 ) -> None:
     """Say why an account or a cluster has its score: a sentence, shares in bits, and what it would fall without."""
     from ringwatch.export.pictures import waterfall
