@@ -32,8 +32,10 @@ OWN_THINGS = ("payment", "organization", "device", "phone", "email")
 MET = ("network", "prompts", "tools")
 """Groups of layers whose entities whole populations meet in: a carrier, a language, an agent's usual loop. Of one
 population people are alike in several of them at once, so that each would vouch for the others: what their users have
-in common can take from such an entity, and add nothing to its frequency. A text of unusual words (a grade above 0) is
-not met by chance."""
+in common can take from such an entity, and add nothing to its frequency."""
+
+UNUSUAL = {"prompts": 1, "tools": 2}
+"""From this grade on nobody meets in a text, or a chain, by chance; frameworks make long loops of their own."""
 
 ENTITY_STEPS = 8
 ENTITY_PAIRS = 4.0
@@ -171,8 +173,8 @@ def _users(model: Model, layer: Shared) -> _Users:
     np.minimum.at(rarity, entity, layer.rarity)
     most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
     if layer.event or layer.group in MET:
-        sure = np.zeros(len(present), dtype=np.bool_) if layer.grade is None else layer.grade[present] > 0
-        most = np.where(sure, most, 0.0)
+        unusual = layer.grade is not None and layer.grade[present] >= UNUSUAL[layer.group]
+        most = np.where(unusual, most, 0.0)
     first = np.bincount(entity, probability(base)) / pairs
     n, half = model.accounts, len(entity)
     keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])
