@@ -291,6 +291,25 @@ def test_who_hides_all_but_a_template_is_found_beside_stock_phrases() -> None:
     assert (bits[first >= 144] > 0).mean() < 0.05
 
 
+@pytest.mark.parametrize(("grade", "stands"), [(1, False), (3, True)])
+def test_strangers_of_one_loop_are_no_operator_where_companies_have_loops_as_long(grade: int, stands: bool) -> None:
+    rng = np.random.default_rng(6)
+    n = 6000
+    companies, of_company = _in_groups(0, 6, 16)
+    strangers = rng.choice(np.arange(len(companies), n), 16, replace=False)
+    loops = _incidence(
+        LayerSpec("tool_chain", "tools", 0.4, "a loop"),
+        np.concatenate([companies, strangers]), np.append(of_company, np.full(16, 6)),
+    )  # fmt: skip
+    loops = replace(loops, grade=np.full(len(loops.code), grade))
+    own = np.concatenate([companies, np.arange(len(companies), n)])
+    cards = _incidence(CARD, own, np.concatenate([of_company, 1000 + np.arange(len(companies), n)]))
+    first, second = candidate_pairs([loops, cards], [], n, seed=1)
+    bits = build_model(_accounts(n), [loops, cards], [], first, second, seed=1).bits()
+    assert (bits[first < len(companies)] > 0).all()
+    assert (bits[first >= len(companies)] > 0).mean() == stands
+
+
 def test_an_empty_band_says_nothing_where_none_was_expected() -> None:
     n = 4000
     mates, group = _in_groups(0, 100, 5)
