@@ -5,16 +5,23 @@ A format is one module with one `Format`, made of the tables of a `Packet`, and 
 
 from __future__ import annotations
 
-from ringwatch.export.collateral import Collateral, estimate_collateral
-from ringwatch.export.drawing import STRONGEST, Drawing, Waterfall, draw, waterfalls, without_bits
-from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
-from ringwatch.export.json_format import records
-from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
-from ringwatch.export.page import timeline_svg
-from ringwatch.export.said import came_from, shared_things
-from ringwatch.export.tables import write_table
-from ringwatch.export.takedown import PacketReport, export_takedown, pack_takedown
-from ringwatch.export.text import escaped, unescaped
+from typing import TYPE_CHECKING
+
+from ringwatch.doors import door
+
+if TYPE_CHECKING:
+    from ringwatch.export.collateral import Collateral, estimate_collateral
+    from ringwatch.export.drawing import STRONGEST, Drawing, Waterfall, draw, waterfalls, without_bits
+    from ringwatch.export.export import FORMATS, ExportReport, find_format, write_clusters
+    from ringwatch.export.json_format import records
+    from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
+    from ringwatch.export.page import timeline_svg
+    from ringwatch.export.said import came_from, shared_things
+    from ringwatch.export.tables import write_table
+    from ringwatch.export.takedown import PacketReport, export_takedown, pack_takedown
+    from ringwatch.export.text import escaped, unescaped
+else:
+    __getattr__ = door(__name__)
 
 __all__ = [
     "FORMATS",

@@ -2,15 +2,24 @@
 and as changes for a store. `detect` is the whole way; its stages are functions of tables, and each can be called
 alone. Stores are in `ringwatch.graphs.store`."""
 
-from ringwatch.graphs.accounts import AccountTable, collect_accounts
-from ringwatch.graphs.clusters import Cluster, to_networkx
-from ringwatch.graphs.communities import find_communities
-from ringwatch.graphs.comparison import build_model
-from ringwatch.graphs.detection import Detection, Gathered, Judgement, detect, gather, weigh
-from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.layers import Incidence, LayerSpec
-from ringwatch.graphs.pairs import candidate_pairs
-from ringwatch.graphs.projection import evidence_changes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringwatch.doors import door
+
+if TYPE_CHECKING:
+    from ringwatch.graphs.accounts import AccountTable, collect_accounts
+    from ringwatch.graphs.clusters import Cluster, to_networkx
+    from ringwatch.graphs.communities import find_communities
+    from ringwatch.graphs.comparison import build_model
+    from ringwatch.graphs.detection import Detection, Gathered, Judgement, detect, gather, weigh
+    from ringwatch.graphs.evidence import Model
+    from ringwatch.graphs.layers import Incidence, LayerSpec
+    from ringwatch.graphs.pairs import candidate_pairs
+    from ringwatch.graphs.projection import evidence_changes
+else:
+    __getattr__ = door(__name__)
 
 __all__ = [
     "AccountTable",

@@ -3,28 +3,35 @@ and committed here; records of batches and runs go out."""
 
 from __future__ import annotations
 
-from ringwatch.pipeline.accounts import Dossier, load_account
-from ringwatch.pipeline.detect import run_detection
-from ringwatch.pipeline.explain import Why, explain
-from ringwatch.pipeline.facts import account_facts, later_batches
-from ringwatch.pipeline.forget import forget
-from ringwatch.pipeline.ingest import ingest_drop
-from ringwatch.pipeline.models import find_model, list_models, promote_model, score_intervals
-from ringwatch.pipeline.rehearse import Rehearsal, rehearse, rehearse_run
-from ringwatch.pipeline.runs import (
-    Run,
-    RunRecord,
-    compare_runs,
-    load_cluster,
-    load_organization,
-    load_run,
-    load_scores,
-)
-from ringwatch.pipeline.search import Match, find, whole_token
-from ringwatch.pipeline.stores import export_import_files, open_store
-from ringwatch.pipeline.training import TrainReport, hetero_data, train_model
-from ringwatch.pipeline.verdicts import store_verdicts
-from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
+from typing import TYPE_CHECKING
+
+from ringwatch.doors import door
+
+if TYPE_CHECKING:
+    from ringwatch.pipeline.accounts import Dossier, load_account
+    from ringwatch.pipeline.detect import run_detection
+    from ringwatch.pipeline.erasure import forget
+    from ringwatch.pipeline.facts import account_facts, later_batches
+    from ringwatch.pipeline.ingest import ingest_drop
+    from ringwatch.pipeline.models import find_model, list_models, promote_model, score_intervals
+    from ringwatch.pipeline.rehearsal import Rehearsal, rehearse, rehearse_run
+    from ringwatch.pipeline.runs import (
+        Run,
+        RunRecord,
+        compare_runs,
+        load_cluster,
+        load_organization,
+        load_run,
+        load_scores,
+    )
+    from ringwatch.pipeline.search import Match, find, whole_token
+    from ringwatch.pipeline.stores import export_import_files, open_store
+    from ringwatch.pipeline.training import TrainReport, hetero_data, train_model
+    from ringwatch.pipeline.verdicts import store_verdicts
+    from ringwatch.pipeline.why import Why, explain
+    from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
+else:
+    __getattr__ = door(__name__)
 
 __all__ = [
     "Dossier",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ringwatch.graphs.accounts import HARMFUL
-from ringwatch.pipeline.rehearse import rehearse_run, seen_batches
+from ringwatch.pipeline.rehearsal import rehearse_run, seen_batches
 from ringwatch.pipeline.runs import RunRecord
 from ringwatch.workspace import Workspace
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -20,21 +21,15 @@ import pyarrow.parquet as pq
 
 from ringwatch.config import Config
 from ringwatch.errors import PolicyError, RingwatchError, UnavailableError, UsageError
-from ringwatch.graphs.projection import evidence_changes
 from ringwatch.graphs.schema import EDGES, NODES, SCHEMA_VERSION
-from ringwatch.graphs.store import (
-    Applied,
-    Changes,
-    EmbeddedStore,
-    GraphStore,
-    Neo4jStore,
-    next_generation,
-    write_import_files,
-)
+from ringwatch.graphs.store import Applied, Changes, EmbeddedStore, GraphStore, next_generation
 from ringwatch.ingest import EventLog
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.ingest.engine import connect
 from ringwatch.workspace import Current, Workspace
+
+if TYPE_CHECKING:
+    from ringwatch.graphs.store import Neo4jStore
 
 EVIDENCE = tuple(name for tables in (NODES, EDGES) for name, table in tables.items() if table.evidence)
 INFERRED = tuple(name for tables in (NODES, EDGES) for name, table in tables.items() if not table.evidence)
@@ -118,6 +113,8 @@ def connect_neo4j(config: Config, current: Current) -> Neo4jStore:
         UnavailableError: the server cannot be reached or refuses the login.
         PolicyError: its database holds something else than this workspace's graph.
     """
+    from ringwatch.graphs.store import Neo4jStore  # whoever asks the embedded store does not wait for its driver
+
     return Neo4jStore(
         config.neo4j_uri or "",
         workspace_id=current.workspace_id,
@@ -217,6 +214,8 @@ def bring_forward(workspace: Workspace, current: Current, store: GraphStore) -> 
 
 def log_changes(workspace: Workspace, current: Current, held: tuple[str, ...]) -> Changes:
     """Frames of the evidence graph for the batches of `current` that are not in `held`."""
+    from ringwatch.graphs.projection import evidence_changes
+
     log = EventLog(workspace, current)
     with log_connection(workspace) as con:
         log.attach(con)
@@ -259,6 +258,8 @@ def export_import_files(workspace: Workspace, folder: Path, *, wait: float = 10.
         UsageError: `folder` is there already.
         UnavailableError, PolicyError: as `open_store`.
     """
+    from ringwatch.graphs.store import write_import_files
+
     if folder.exists():
         raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
     with closing(open_store(workspace, wait=wait)) as store:

@@ -42,7 +42,7 @@ from ringwatch.gnn.thresholds import reliability, thresholds
 from ringwatch.gnn.training import FEWEST
 from ringwatch.graphs import Model
 from ringwatch.metrics import Stopwatch
-from ringwatch.pipeline.rehearse import Rehearsal, rehearse
+from ringwatch.pipeline.rehearsal import Rehearsal, rehearse
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 if TYPE_CHECKING:

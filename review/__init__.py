@@ -5,37 +5,44 @@ Every decision is signed by a reviewer's key and is a line of the audit log, whi
 
 from __future__ import annotations
 
-from ringwatch.review.cases import (
-    Action,
-    Book,
-    Case,
-    Decision,
-    State,
-    choices,
-    history,
-    may_follow,
-    may_propose,
-    undoable,
-)
-from ringwatch.review.ledger import Verified, anonymity_of, load_book, sign_in, verify
-from ringwatch.review.queue import NEW, matching, narrow, review_queue
-from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
-from ringwatch.review.similar import similar_clusters
-from ringwatch.review.verdicts import publish_verdicts, verdict_labels
-from ringwatch.review.workflow import (
-    Done,
-    current_cluster,
-    decide,
-    enrol,
-    exclude,
-    include,
-    open_cases,
-    propose,
-    record_export,
-    retire,
-    standing_cluster,
-    undo,
-)
+from typing import TYPE_CHECKING
+
+from ringwatch.doors import door
+
+if TYPE_CHECKING:
+    from ringwatch.review.cases import (
+        Action,
+        Book,
+        Case,
+        Decision,
+        State,
+        choices,
+        history,
+        may_follow,
+        may_propose,
+        undoable,
+    )
+    from ringwatch.review.ledger import Verified, anonymity_of, load_book, sign_in, verify
+    from ringwatch.review.queue import NEW, matching, narrow, review_queue
+    from ringwatch.review.reviewers import Reviewer, Role, Signer, unlock
+    from ringwatch.review.similar import similar_clusters
+    from ringwatch.review.verdicts import publish_verdicts, verdict_labels
+    from ringwatch.review.workflow import (
+        Done,
+        current_cluster,
+        decide,
+        enrol,
+        exclude,
+        include,
+        open_cases,
+        propose,
+        record_export,
+        retire,
+        standing_cluster,
+        undo,
+    )
+else:
+    __getattr__ = door(__name__)
 
 __all__ = [
     "NEW",

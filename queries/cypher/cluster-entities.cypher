@@ -11,24 +11,18 @@ ORDER BY r.created_at DESC, r.id
 LIMIT 1
 MATCH (a:Account)-[m:IN_CLUSTER]->(c)
 WHERE m.run_id = r.id
-MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH r.id AS run, x.token AS token, count(*) AS pairs
-MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster {id: $cluster})
-WHERE m.run_id = run
 MATCH (a)-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-WITH token,
-     pairs,
-     x.kind AS kind,
+WITH x,
      count(DISTINCT a.id) AS members,
      min(used.first_seen) AS first_used,
      max(used.last_seen) AS last_used
 WHERE members >= 2
-RETURN token AS entity,
+OPTIONAL MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+WITH x, members, first_used, last_used, count(b) AS accounts
+RETURN x.token AS entity,
        members AS members,
-       pairs / members - members AS others,
+       accounts - members AS others,
        first_used AS first_seen,
        last_used AS last_seen,
-       kind AS known_kind
+       x.kind AS known_kind
 ORDER BY members DESC, others, entity

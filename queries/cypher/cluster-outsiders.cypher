@@ -13,23 +13,20 @@ LIMIT 1
 MATCH (a:Account)-[m:IN_CLUSTER]->(c)
 WHERE m.run_id = r.id
 MATCH (a)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-MATCH (x)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH r.id AS run, x.token AS token, count(*) AS pairs
-MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster {id: $cluster})
-WHERE m.run_id = run
-MATCH (a)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-WITH run, token, pairs, count(DISTINCT a.id) AS inside
-WHERE pairs <= inside * $max_accounts
-MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster {id: $cluster})
-WHERE m.run_id = run
-MATCH (a)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-MATCH (x)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WHERE NOT EXISTS { MATCH (b)-[n:IN_CLUSTER]->(d:Cluster {id: $cluster}) WHERE n.run_id = run }
+WITH r.id AS run, x, collect(a.id) AS inside
+OPTIONAL MATCH (x)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
+WITH run, x, inside, count(sharer) AS accounts
+WHERE accounts <= $max_accounts
+OPTIONAL MATCH (x)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+UNWIND inside AS member
+WITH run, b, count(DISTINCT x.token) AS shared_entities, count(DISTINCT member) AS members
+OPTIONAL MATCH (b)-[n:IN_CLUSTER]->(d:Cluster {id: $cluster})
+WHERE n.run_id = run
+WITH b, shared_entities, members, count(d) AS own
+WHERE own = 0
 RETURN b.id AS account_id,
-       count(DISTINCT token) AS shared_entities,
-       count(DISTINCT a.id) AS members,
+       shared_entities AS shared_entities,
+       members AS members,
        b.status AS status,
        b.label AS label,
        b.harm_rate AS harm_rate,

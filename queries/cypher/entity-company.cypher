@@ -9,11 +9,13 @@
 MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(a:Account)
 MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
 WHERE y.token <> $entity
-MATCH (y)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH y.token AS token, y.kind AS kind, count(DISTINCT a.id) AS accounts, count(*) AS pairs
-WHERE accounts >= 2 AND pairs <= accounts * $max_accounts
-RETURN token AS entity,
+WITH y, count(DISTINCT a.id) AS accounts
+WHERE accounts >= 2
+OPTIONAL MATCH (y)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+WITH y, accounts, count(b) AS all_accounts
+WHERE all_accounts <= $max_accounts
+RETURN y.token AS entity,
        accounts AS accounts,
-       pairs / accounts AS all_accounts,
-       kind AS known_kind
+       all_accounts AS all_accounts,
+       y.kind AS known_kind
 ORDER BY accounts DESC, all_accounts, entity

@@ -9,16 +9,15 @@
 // example: account=b1 min_score=0.2
 MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
 MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
-WITH x.token AS token, count(*) AS accounts
+WITH x, count(sharer) AS accounts
 WHERE accounts <= $max_accounts
-MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+OPTIONAL MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+WITH x, accounts, b
 WHERE b.id <> $account AND (b.status = 'suspended' OR b.label = 'abusive' OR b.score >= $min_score)
 RETURN b.id AS account_id,
        b.status AS status,
        b.label AS label,
        b.score AS score,
-       count(DISTINCT token) AS shared_entities,
+       count(DISTINCT x.token) AS shared_entities,
        min(accounts) AS smallest_entity
 ORDER BY shared_entities DESC, smallest_entity, account_id

@@ -10,20 +10,17 @@ MATCH (r:Run)
 WITH r
 ORDER BY r.created_at DESC, r.id
 LIMIT 1
-MATCH (a:Account)-[m:IN_CLUSTER]->(:Cluster)-[:PART_OF]->(:Syndicate {id: $organization})
+MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster)-[:PART_OF]->(:Syndicate {id: $organization})
 WHERE m.run_id = r.id
 MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH r.id AS run, x.token AS token, count(*) AS pairs
-MATCH (a:Account)-[m:IN_CLUSTER]->(c:Cluster)-[:PART_OF]->(:Syndicate {id: $organization})
-WHERE m.run_id = run
-MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-WITH token, pairs, x.kind AS kind, count(DISTINCT c.id) AS clusters, count(DISTINCT a.id) AS members
-WHERE clusters >= 2 AND pairs <= members * $max_accounts
-RETURN token AS entity,
+WITH x, count(DISTINCT c.id) AS clusters, count(DISTINCT a.id) AS members
+WHERE clusters >= 2
+OPTIONAL MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+WITH x, clusters, members, count(b) AS all_accounts
+WHERE all_accounts <= $max_accounts
+RETURN x.token AS entity,
        clusters AS clusters,
        members AS members,
-       pairs / members AS all_accounts,
-       kind AS known_kind
+       all_accounts AS all_accounts,
+       x.kind AS known_kind
 ORDER BY members DESC, all_accounts, entity

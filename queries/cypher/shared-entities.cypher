@@ -8,14 +8,13 @@
 // example: account=a1
 MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
 MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
-WITH x.token AS token, count(*) AS accounts
+WITH x, count(sharer) AS accounts
 WHERE accounts <= $max_accounts
-MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = token
-MATCH (x)<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+OPTIONAL MATCH (x)<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+WITH x, accounts, used, b
 WHERE b.id <> $account
 RETURN b.id AS other_id,
-       token AS entity,
+       x.token AS entity,
        accounts AS entity_accounts,
        used.first_seen AS other_first_seen,
        used.last_seen AS other_last_seen,

@@ -8,36 +8,27 @@
 // example: account=a1 max_accounts=4
 MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
 MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
-WITH x.token AS near, count(*) AS accounts
+WITH x, count(sharer) AS accounts
 WHERE accounts <= $max_accounts
-MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = near
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(m:Account)
+OPTIONAL MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(m:Account)
+WITH DISTINCT m
 WHERE m.id <> $account
-MATCH (m)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
-WITH near, y.token AS far, count(*) AS paths
-MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = near
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(m:Account)
-WHERE m.id <> $account
-MATCH (m)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
-WHERE y.token = far
-MATCH (y)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WITH near, far, paths, count(*) AS pairs
-WHERE pairs <= paths * $max_accounts
-MATCH (a:Account {id: $account})-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(x)
-WHERE x.token = near
-MATCH (x)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(m:Account)
-WHERE m.id <> $account
-MATCH (m)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
-WHERE y.token = far
-MATCH (y)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
-WHERE b.id <> $account AND NOT EXISTS {
-  MATCH (b)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(z)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(c:Account {id: $account})
-}
+OPTIONAL MATCH (m)-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
+WITH y, collect(m.id) AS between
+WHERE y IS NOT NULL
+OPTIONAL MATCH (y)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(sharer:Account)
+WITH y, between, count(sharer) AS accounts
+WHERE accounts <= $max_accounts
+OPTIONAL MATCH (y)<-[:USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
+UNWIND between AS m
+WITH b, count(DISTINCT m) AS between_accounts, count(DISTINCT y.token) AS shared_entities
+WHERE b.id <> $account
+OPTIONAL MATCH (b)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(z)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(a:Account {id: $account})
+WITH b, between_accounts, shared_entities, count(z) AS in_common
+WHERE in_common = 0
 RETURN b.id AS account_id,
-       count(DISTINCT m.id) AS between_accounts,
-       count(DISTINCT far) AS shared_entities,
+       between_accounts AS between_accounts,
+       shared_entities AS shared_entities,
        b.label AS label,
        b.score AS score
 ORDER BY between_accounts DESC, shared_entities DESC, account_id

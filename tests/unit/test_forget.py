@@ -20,7 +20,7 @@ from ringwatch.config import make_config
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs.digest import graph_digest
 from ringwatch.ingest.vault import read_vault
-from ringwatch.pipeline.forget import forgotten_as
+from ringwatch.pipeline.erasure import forgotten_as
 from ringwatch.review import Action, Decision, decide, open_cases, propose, publish_verdicts
 from ringwatch.review.workflow import current_cluster
 from ringwatch.workspace import Workspace

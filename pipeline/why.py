@@ -14,7 +14,7 @@ from ringwatch.gnn.counterfactual import Part, Ties
 from ringwatch.gnn.explain import Explanation, explain_account, sentence
 from ringwatch.graphs.resolve import resolve_entities
 from ringwatch.metrics import Stopwatch
-from ringwatch.pipeline.rehearse import Rehearsal, rehearse_run
+from ringwatch.pipeline.rehearsal import Rehearsal, rehearse_run
 from ringwatch.pipeline.runs import Run, load_run
 from ringwatch.pipeline.training import prepare
 from ringwatch.workspace import Workspace
