@@ -8,12 +8,11 @@
 // example: entity=device_01
 MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(a:Account)
 MATCH (a)-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]->(y)
-WHERE y.token <> $entity
-WITH y, count(DISTINCT a.id) AS accounts
-WHERE accounts >= 2
+WITH y, count(a) AS accounts
+WHERE accounts >= 2 AND accounts <= $max_accounts
 OPTIONAL MATCH (y)<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO]-(b:Account)
 WITH y, accounts, count(b) AS all_accounts
-WHERE all_accounts <= $max_accounts
+WHERE all_accounts <= $max_accounts AND y.token <> $entity
 RETURN y.token AS entity,
        accounts AS accounts,
        all_accounts AS all_accounts,

@@ -7,10 +7,11 @@
 // columns: from_id, left_at, to_id, taken_at, from_status, to_status
 // example: entity=payment_01
 MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(sharer:Account)
-WITH count(*) AS accounts
+WITH x, count(sharer) AS accounts
 WHERE accounts <= $max_accounts
-MATCH (x:Ip|Device|PaymentInstrument|Phone|Email|UserAgent|Entity {token: $entity})<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(a:Account)
-MATCH (x)<-[later:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(b:Account)
+OPTIONAL MATCH (x)<-[used:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(a:Account)
+OPTIONAL MATCH (x)<-[later:USED_IP|USED_DEVICE|PAID_WITH|HAS_PHONE|HAS_EMAIL|LINKED_TO|USED_AGENT]-(b:Account)
+WITH used, a, later, b
 WHERE b.id <> a.id AND later.first_seen > used.last_seen
 RETURN a.id AS from_id,
        used.last_seen AS left_at,
