@@ -15,8 +15,21 @@ from ringwatch.cli.main import run
 
 def main() -> int:
     """The exit code."""
-    for room in ("cli.page", "data", "evaluation", "export", "review"):
-        importlib.import_module(f"ringwatch.{room}")
+    for name in (
+        "cli.page",
+        "data",
+        "evaluation",
+        "export",
+        "gnn",
+        "graphs",
+        "graphs.store",
+        "ingest",
+        "pipeline",
+        "review",
+    ):
+        room = importlib.import_module(f"ringwatch.{name}")
+        for one in getattr(room, "__all__", ()):
+            getattr(room, one)  # rooms import what they name when it is asked for
     gc.freeze()
     for line in sys.stdin:
         arguments, env, place, folder, kill_after = json.loads(line)
