@@ -10,6 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ringwatch.gnn import load_model
+from ringwatch.pipeline import load_run
+from ringwatch.review import (
+    Action,
+    Decision,
+    Role,
+    Signer,
+    decide,
+    enrol,
+    load_book,
+    open_cases,
+    propose,
+    unlock,
+)
+from ringwatch.workspace import Workspace
+
 from ..command import Ringwatch
 
 MODELS = ("--models", "trees,belief,graph-trees,propagation")
@@ -161,6 +177,48 @@ def test_a_later_model_takes_over_only_by_labels_that_neither_saw(
     listed = {one["model_id"]: one["promoted"] for one in later.json("models", "list")["models"]}
     assert listed[str(unchanged["model_id"])] is True
     assert later.call("models", "promote", "m0").code == 2
+
+
+def test_verdicts_move_the_next_training_and_who_was_excluded_stays_out(world: Ringwatch, folder: Path) -> None:
+    heard = Ringwatch(folder / "heard")
+    shutil.copytree(world.workspace, heard.workspace)
+    heard.run("detect", "--no-labels", "--seed", "1")
+    workspace = Workspace.open(heard.workspace)
+    people: dict[str, Signer] = {}
+    for name, role in (("root", Role.ADMIN), ("ann", Role.ANALYST), ("bob", Role.REVIEWER), ("cyd", Role.REVIEWER)):
+        enrol(workspace, name, role, "a passphrase", by=people.get("root"))
+        people[name] = unlock(workspace, name, "a passphrase")
+    members = load_run(workspace).members
+    given = set(pd.read_parquet(folder / "first" / "labels.parquet")["account_id"])
+    fresh = [name for name, ids in members.groupby("cluster_id")["account_id"] if not given & set(ids)]
+    ranked = [name for name in load_run(workspace).clusters["cluster_id"] if name in set(fresh)][:2]
+    one, two = (case.case_id for case in open_cases(workspace, people["ann"], ranked).cases)
+    out = str(members.loc[members["cluster_id"] == ranked[1], "account_id"].min())
+    propose(workspace, people["ann"], [one], action=Action.SUSPEND, reason="a ring")
+    propose(workspace, people["ann"], [two], action=Action.SUSPEND, reason="a ring", exclude={out: "a school"})
+    decide(workspace, people["bob"], [one, two], Decision.APPROVE, reason="agreed")
+    for case in (one, two):
+        heard.run("takedown", "export", case, "--output", folder / case)
+
+    def learnt() -> tuple[dict[str, int], pd.Series[float], frozenset[str]]:
+        model = heard.json("train", "--seed", "1", "--models", "trees")
+        heard.run("models", "promote", str(model["model_id"]))
+        heard.run("detect", "--seed", "1")
+        heard.run("scores", "--output", folder / "heard.csv")
+        scores = pd.read_csv(folder / "heard.csv").set_index("account_id")["score"]
+        return model["labels"], scores, load_model(workspace.models_dir / str(model["model_id"])).labelled
+
+    counts, scores, known = learnt()
+    decide(workspace, people["ann"], [one, two], Decision.APPEAL, reason="they wrote")
+    decide(workspace, people["cyd"], [one], Decision.OVERTURN, reason="a school")
+    decide(workspace, people["cyd"], [two], Decision.UPHOLD, reason="they are")
+    after, moved, again = learnt()
+    overturned, upheld = (list(load_book(workspace).case(case).actions) for case in (one, two))
+    assert after["abusive"] == counts["abusive"] - len(overturned)
+    assert after["benign"] == counts["benign"] + len(overturned)
+    assert (moved[overturned] < scores[overturned]).all()
+    assert moved[upheld].min() > moved[overturned].max()
+    assert {*overturned, *upheld} <= known & again and out not in known | again
 
 
 def test_a_network_scores_where_torch_is_not_installed(world: Ringwatch, folder: Path) -> None:
