@@ -328,17 +328,23 @@ def _gaps(
     yield gap("What the accounts do outside this service.")
     silent = sorted(facts.index[facts["events"] == 0])
     if silent:
-        yield gap("Accounts without events: nothing of theirs could be compared.", accounts=silent)
+        yield gap(
+            f"{len(silent)} of {len(facts)} accounts, which have no events: nothing of theirs could be compared.",
+            accounts=silent,
+        )
     fields = ("ip", "device", "payment", "user_agent", "prompt", "tool")
     lacking = [name for name in fields if not facts[f"with_{name}"].any()]
     if lacking:
-        yield gap("Kinds of data that no event of a member has.", kinds=lacking)
+        yield gap(f"Kinds of data that no event of a member has: {', '.join(lacking)}.", kinds=lacking)
     if cluster.abuse is None:
         yield gap("Harm: no event of the data says anything of it, and the score is of coordination alone.")
     else:
         quiet = sorted(facts.index[(facts["events"] > 0) & (facts["harmful"] == 0)])
         if quiet:
-            yield gap("Harm of these accounts: none of their events was judged harmful.", accounts=quiet)
+            yield gap(
+                f"Harm of {len(quiet)} of {len(facts)} accounts: none of their events was judged harmful.",
+                accounts=quiet,
+            )
     late = later_batches(workspace, run.record)
     if late:
         yield gap("What came in after the run.", batches=late)
@@ -351,10 +357,13 @@ def _gaps(
         parts = run.parts[run.parts["organization_id"] == cluster.organization_id]["cluster_id"]
         others = sorted(set(parts) - {cluster.cluster_id})
         if others:
-            yield gap("Other clusters that one party may stand behind.", clusters=others)
+            yield gap(f"Clusters that one party may stand behind as well: {', '.join(others)}.", clusters=others)
     quarantined = sum(batch.rows for batch in list_quarantine(workspace, workspace.current()))
     if quarantined:
-        yield gap("Rows in quarantine: they broke the contract, and are of unknown accounts.", rows=quarantined)
+        yield gap(
+            f"{quarantined} rows in quarantine: they broke the contract, and are of unknown accounts.",
+            rows=quarantined,
+        )
     if not cluster.entities.empty:
         yield gap("Entities beside the most shared ones of the cluster: they are not in the network files.")
     yield gap("Whether the scores are right as chances: they are not calibrated on cases of this team.")
