@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -162,5 +163,6 @@ def _next(account: str, cluster: dict[str, Any] | None, shared: pd.DataFrame, fa
     said += [f"ringwatch query run entity-accounts --param entity={rare['entity'].iloc[0]}"] if len(rare) else []
     common = families[families["accounts"] > 1] if len(families) else families
     said += [f"ringwatch query run family-accounts --param family={common['family'].iloc[0]}"] if len(common) else []
-    said += [f"ringwatch query run {name} --param account={account}" for name in ("near-suspects", "two-hops")]
+    named = shlex.quote(f"account={account}")  # what it is called was chosen by who is looked at
+    said += [f"ringwatch query run {name} --param {named}" for name in ("near-suspects", "two-hops")]
     return said

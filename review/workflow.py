@@ -167,14 +167,15 @@ def propose(
     reason: str,
     actions: Mapping[str, Action] | None = None,
     exclude: Mapping[str, str] | None = None,
-    seen: str | None = None,
-    digest: str | None = None,
+    seen: str | Mapping[str, str] | None = None,
+    digest: str | Mapping[str, str] | None = None,
     wait: float = 10.0,
 ) -> Done:
     """Proposes what is to be done about each member of a case that is not excluded: `action`, or what `actions` says
     of it. `exclude`: accounts to be excluded first, and why. What was proposed or approved before is void.
 
-    `seen` and `digest`: the head of the one case, and the digest of its cluster, as the signer looked at them.
+    `seen` and `digest`: the head of the one case, and the digest of its cluster, as the signer looked at them; of
+    several cases by their ids.
 
     Raises:
         UsageError: no such case, or it is past proposing; an account is no member; no reason is given.
@@ -184,7 +185,8 @@ def propose(
     book = load_book(workspace)
     clusters = {name: current_cluster(workspace, book.case(name).cluster_id, run) for name in names}
     for name, cluster in clusters.items():
-        if digest is not None and cluster.digest != digest:
+        looked_at = _of(digest, name)
+        if looked_at is not None and cluster.digest != looked_at:
             raise PolicyError(
                 f"Cluster {cluster.cluster_id} has changed since you looked at it for {name}.",
                 hint="Look at it again; nothing was proposed.",
@@ -199,7 +201,7 @@ def propose(
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             cluster = clusters[name]
-            _check_seen(book.case(name), seen)
+            _check_seen(book.case(name), _of(seen, name))
             members = sorted(cluster.members["account_id"])
             for account in sorted(set(exclude or {}) & set(members)):
                 why = (exclude or {})[account]
@@ -253,7 +255,7 @@ def decide(
     reason: str,
     accounts: Sequence[str] = (),
     stands: bool = False,
-    seen: str | None = None,
+    seen: str | Mapping[str, str] | None = None,
     wait: float = 10.0,
 ) -> Done:
     """Decides on cases.
@@ -261,8 +263,8 @@ def decide(
     Args:
         accounts: of an appeal; all that are acted on, or all whose appeal is open, unless some are named.
         stands: of a reversal: the action ends, and what was found of the accounts stays found.
-        seen: the head of the one case as the signer looked at it, or how it begins: what has gone on since is not
-            decided on unseen.
+        seen: the head of the one case as the signer looked at it, or how it begins; of several cases by their ids.
+            What has gone on since is not decided on unseen.
 
     Raises:
         PolicyError: the signer proposed it, or may not decide; or the cluster has changed (approve); or the case has
@@ -282,7 +284,7 @@ def decide(
     def make(book: Book) -> Iterator[Draft]:
         for name in names:
             case = book.case(name)
-            _check_seen(case, seen)
+            _check_seen(case, _of(seen, name))
             fields: dict[str, Any] = {"case_id": name, "decision": str(decision), "reason": reason, **job}
             if decision is Decision.APPROVE:
                 fields["digest"] = case.digest
@@ -297,6 +299,10 @@ def decide(
             yield "case-decide", fields
 
     return _done(write(workspace, signer, make, wait=wait), names, job)
+
+
+def _of(said: str | Mapping[str, str] | None, case: str) -> str | None:
+    return said if said is None or isinstance(said, str) else said.get(case, "")
 
 
 def _check_seen(case: Case, seen: str | None) -> None:

@@ -23,7 +23,8 @@ from ringwatch.review import (
     publish_verdicts,
     undo,
 )
-from ringwatch.web.visits import Form, Sent, Visit, Visiting, chosen, path_of, wants_json
+from ringwatch.web.rendering import path_of
+from ringwatch.web.visits import Form, Sent, Visit, Visiting, chosen, here, wants_json
 from ringwatch.workspace import Workspace
 
 router = APIRouter()
@@ -44,6 +45,10 @@ def _publish(workspace: Workspace) -> None:
     except RingwatchError:
         # The decision stands; `detect` and `train` say what keeps them from counting it.
         return
+
+
+TOGETHER = (Decision.APPROVE, Decision.RETURN, Decision.REJECT, Decision.APPLY)
+"""What several cases are decided by in one job. What is heard of people, or given back to them, is of one case."""
 
 
 def _at(case: Case) -> str:
@@ -91,6 +96,32 @@ def propose_case(v: Visiting, cluster_id: str, form: Sent) -> Response:
         seen=form.one("seen") or None, digest=digest, wait=_WAIT,
     )  # fmt: skip
     return v.go(_at(done.cases[0]), f"{case_id} is proposed: a second reviewer decides on it.")
+
+
+@router.post("/queue/act")
+def act_on_several(v: Visiting, form: Sent, later: BackgroundTasks) -> Response:
+    """Opens, proposes or decides on what was chosen in the queue: one job, done whole or not at all."""
+    what = chosen(form.one("act"), ["open", "propose", *TOGETHER], "act")
+    # A row says what it showed: a cluster, or a case with its head and the digest of its cluster.
+    rows = [row.split(" ") for row in form.all("row")]
+    if not rows or any(len(row) != (1 if what == "open" else 3) for row in rows):
+        raise UsageError("Nothing that this can be done with is chosen.", hint="Choose rows of the queue.")
+    names, reason, signer = [row[0] for row in rows], form.one("reason"), _signer(v, form)
+    if what == "open":
+        done = open_cases(v.workspace, signer, names, reason=reason, wait=_WAIT)
+    elif what == "propose":
+        done = propose(
+            v.workspace, signer, names, action=Action(chosen(form.one("action"), list(Action), "action")),
+            reason=reason, seen={row[0]: row[1] for row in rows}, digest={row[0]: row[2] for row in rows}, wait=_WAIT,
+        )  # fmt: skip
+    else:
+        seen = {row[0]: row[1] for row in rows}
+        done = decide(v.workspace, signer, names, Decision(what), reason=reason, seen=seen, wait=_WAIT)
+        later.add_task(_publish, v.workspace)
+    state = done.cases[0].state
+    job = f" Job {done.job} can be taken back on the page of any of them." if done.job else ""
+    many = f"{len(done.cases)} cases are" if done.job else f"{done.cases[0].case_id} is"
+    return v.go(here(form.one("next")), f"{many} {state}.{job}")
 
 
 @router.post("/cases/{case_id}/decide")

@@ -13,7 +13,7 @@ import pandas as pd
 from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.export import Drawing, draw, make_packet
 from ringwatch.graphs import Cluster
-from ringwatch.pipeline import Run, account_facts, load_run
+from ringwatch.pipeline import Dossier, Run, account_facts, load_account, load_run
 from ringwatch.review import Signer, sign_in
 from ringwatch.web.guards import RefusedError
 from ringwatch.web.sessions import Limits, Sessions, Throttle
@@ -21,6 +21,8 @@ from ringwatch.workspace import Workspace
 
 T = TypeVar("T")
 _KEPT = 16
+_WAIT = 5.0
+"""Seconds that a server of the graph which lags, while another process writes, is waited for."""
 
 
 class Desk:
@@ -72,6 +74,15 @@ class Desk:
         return self._keep(
             key, lambda: account_facts(workspace, members, run.record).set_index("account_id", drop=False)
         )
+
+    def account(self, workspace: Workspace, account_id: str) -> Dossier:
+        """All that is known of an account.
+
+        Raises:
+            UsageError: there is no run yet, or no such account.
+        """
+        key = ("account", *self._as_committed(workspace), account_id)
+        return self._keep(key, lambda: load_account(workspace, account_id, wait=_WAIT))
 
     def drawn(self, workspace: Workspace, cluster: Cluster, spell: Callable[[Drawing], bytes]) -> bytes:
         """A cluster, laid out, as `spell` has it."""

@@ -33,6 +33,7 @@ from ringwatch.review import (
     NEW,
     Action,
     Case,
+    Decision,
     Role,
     State,
     choices,
@@ -46,7 +47,9 @@ from ringwatch.review import (
     undoable,
     verify,
 )
-from ringwatch.web.visits import Visit, Visiting, path_of
+from ringwatch.web.acts import TOGETHER
+from ringwatch.web.rendering import path_of
+from ringwatch.web.visits import Visit, Visiting
 
 router = APIRouter()
 
@@ -83,13 +86,27 @@ def queue(
     rows = records(table.iloc[(page - 1) * _ROWS : page * _ROWS])
     for row in rows:
         row["layers"] = list(layers.get(row["cluster_id"], []))
+        row["key"], row["acts"] = _together(v, row)
     return v.page(
         "queue", at="queue", run=run.record, rows=rows, total=len(table), page=page, pages=pages,
         first=(page - 1) * _ROWS,
         best=float(everything["harm_per_minute"].max()) if len(everything) else 0.0,
         states=_STATES, counts=everything["state"].value_counts().to_dict(), chosen=state or [], score=score,
-        mine=mine, find=find,
+        mine=mine, find=find, together=("open", "propose", *TOGETHER), actions=list(Action),
+        place=v.request.url.path + (f"?{v.request.url.query}" if v.request.url.query else ""),
     )  # fmt: skip
+
+
+def _together(v: Visit, row: dict[str, Any]) -> tuple[str, list[str]]:
+    """What a row of the queue stands for in the form on several, and what can be done with it there."""
+    who = v.reviewer
+    if row["case_id"] is None:
+        return row["cluster_id"], [] if who.role is Role.ADMIN else ["open"]
+    case = v.book.case(row["case_id"])
+    open_to = choices(case, who)
+    acts = ["propose"] if may_propose(case, who) and row["size"] is not None else []
+    acts += [one for one in TOGETHER if open_to.get(one) == "" and not (one is Decision.APPROVE and row["stale"])]
+    return f"{case.case_id} {case.head} {row['cluster_digest']}", acts
 
 
 @router.get("/clusters/{cluster_id}")
@@ -243,6 +260,29 @@ def _drawn(drawing: Drawing) -> bytes:
         ],
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+@router.get("/accounts/{account_id:path}")
+def account(v: Visiting, account_id: str) -> HTMLResponse:
+    """What `ringwatch investigate` prints, with its cluster and case as they are to be gone to."""
+    found = v.desk.account(v.workspace, account_id)
+    cases = v.book.of_cluster(found.cluster["cluster_id"]) if found.cluster is not None else []
+    case = cases[-1] if cases and account_id in cases[-1].members else None
+    return v.page(
+        "account", at="", found=found, facts=found.facts, cluster=found.cluster, case=case,
+        why=case.excluded.get(account_id) if case is not None else None,
+        ties=_first(found.ties, "bits"), shared=_first(found.shared, "bits"), harm=_first(found.harm),
+        relations=_first(found.relations), families=_first(found.families), chains=_first(found.chains),
+        harmful=int(found.timeline["harmful"].sum()), events=int(found.timeline["events"].sum()),
+        days=Markup(timeline_svg(found.timeline)) if len(found.timeline) else "",  # noqa: S704 (made of numbers and days)
+    )  # fmt: skip
+
+
+def _first(table: pd.DataFrame, measure: str | None = None) -> dict[str, Any]:
+    """The first rows of a table, how many there are, and the highest of a column of it."""
+    high = float(table[measure].max()) if measure is not None and len(table) else 0.0
+    rows = records(table.head(_ROWS))
+    return {"rows": rows, "all": len(table), "more": len(table) - len(rows), "high": high}
 
 
 @router.get("/audit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -39,7 +40,7 @@ class Pages:
         self._environment.globals["version"] = digest[:12]
         self._environment.filters |= {
             "words": words, "figure": figure, "moment": moment, "day": day, "tenth": tenth, "short": short,
-            "paragraphs": paragraphs,
+            "paragraphs": paragraphs, "path": lambda parts: path_of(*parts),
         }  # fmt: skip
 
     def render(self, template: str, **values: Any) -> str:
@@ -90,6 +91,11 @@ def short(token: str) -> str:
     """A token as tables show it."""
     kind, sign, digits = token.rpartition("_")
     return f"{kind}_{digits[:8]}…" if sign and len(digits) > 12 else token
+
+
+def path_of(*parts: str) -> str:
+    """A path made of names, whatever is in them."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def paragraphs(text: str) -> Markup:

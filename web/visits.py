@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -38,6 +38,10 @@ class Form:
     def one(self, name: str) -> str:
         """The value of a field; empty where it is not there."""
         return next((value for key, value in self.fields if key == name), "").strip()
+
+    def all(self, name: str) -> list[str]:
+        """The values of a field that may be there several times."""
+        return [value for key, value in self.fields if key == name]
 
     def passphrase(self) -> str:
         return next((value for key, value in self.fields if key == "passphrase"), "")
@@ -157,11 +161,6 @@ def secure(request: Request) -> bool:
 
 def new_visitor() -> str:
     return secrets.token_urlsafe(24)
-
-
-def path_of(*parts: str) -> str:
-    """A path made of names, whatever is in them."""
-    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def chosen(value: str, known: Sequence[str], what: str) -> str:

@@ -18,6 +18,7 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -99,7 +100,7 @@ def _entries(office: Office) -> list[dict[str, Any]]:
 def test_pages_are_for_those_who_sign_in(pages: Office) -> None:
     cluster = pages.clusters[0]
     with browsing(pages) as browser:
-        for place in ("/queue", f"/clusters/{cluster}", "/cases/case-1", "/audit"):
+        for place in ("/queue", f"/clusters/{cluster}", "/cases/case-1", "/accounts/loner3", "/audit"):
             answer = browser.get(place)
             assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/signin"), place
         assert browser.get(f"/clusters/{cluster}/graph", headers={"accept": "application/json"}).status_code == 401
@@ -179,6 +180,7 @@ def test_every_answer_carries_the_headers_and_nothing_is_inline(pages: Office) -
         places = (
             "/queue",
             f"/clusters/{cluster}",
+            "/accounts/loner3",
             "/audit",
             "/signin",
             "/nowhere",
@@ -338,6 +340,10 @@ def test_hostile_names_are_spelled_out_wherever_they_stand(pages: Office) -> Non
         assert set(load_book(pages.workspace).case(case.case_id).excluded) == {evil[0]}, "a shown id comes back whole"
         texts = [page, browser.get(done.headers["location"]).text, browser.get("/audit").text]
         texts.append(browser.get("/queue", params={"find": evil[0]}).text)
+        linked = re.search(r"<a href=(/accounts/\S*" + quote("</script>", safe="") + r"[^>\s]*)>", page)
+        assert linked is not None
+        texts.append(browser.get(linked[1]).text)
+        assert texts[-1].count(linked[1]) == 0 and "Tied to" in texts[-1]
         for text in texts:
             assert "<img src=x" not in text and _acting(text) == []
             assert "\u202e" not in text and "\\u202e" in text
@@ -435,6 +441,74 @@ def test_a_proposal_is_of_what_was_looked_at(pages: Office) -> None:
         assert ann.signed(place, **form, seen="0" * 64).status_code == 403
         assert ann.signed(place, **form, seen=head).status_code == 303
         assert set(load_book(pages.workspace).case("case-1").actions.values()) == {"limit"}
+
+
+def _rows(browser: Browser) -> dict[str, tuple[str, str]]:
+    """Of each row of the queue that can be chosen, by its first name: what it stands for, and what can be done."""
+    found = re.findall(r'name="row" value="([^"]+)" form="several" data-acts="([^"]*)"', browser.get("/queue").text)
+    return {key.split(" ")[0]: (key, acts) for key, acts in found}
+
+
+def test_several_are_decided_in_one_job_and_taken_back(pages: Office) -> None:
+    def states() -> list[State]:
+        return [case.state for case in load_book(pages.workspace).cases.values()]
+
+    with browsing(pages, "ann") as ann, browsing(pages, "bob") as bob, browsing(pages, "root") as root:
+        assert _rows(root) == {}, "an admin decides nothing"
+        first, second = pages.clusters[:2]
+        assert _rows(ann)[first] == (first, "open")
+        for rows, act in (([], "open"), ([first], "approve"), ([first], "erase")):
+            assert ann.signed("/queue/act", act=act, row=rows).status_code == 409
+        wrong = ann.send("/queue/act", {"act": "open", "row": first, "reason": "x", "passphrase": "wrong"})
+        assert (wrong.status_code, states()) == (403, [])
+        done = ann.signed("/queue/act", act="open", row=[first, second], next="/queue?state=open")
+        assert (done.status_code, done.headers["location"]) == (303, "/queue?state=open")
+        said = ann.get(done.headers["location"]).text
+        assert re.search(r"2 cases are open\. Job job-[0-9a-f]{8} can be taken back", said)
+        offered = _rows(ann)
+        assert offered["case-1"][1] == "propose"
+        both = [offered["case-1"][0], offered["case-2"][0]]
+        assert ann.signed("/queue/act", act="propose", action="jail", row=both).status_code == 409
+        assert ann.signed("/queue/act", act="propose", action="limit", row=both).status_code == 303
+        assert states() == [State.PROPOSED] * 2
+        stale = bob.signed("/queue/act", act="approve", row=both)
+        assert stale.status_code == 403 and "has gone on since" in _sentence(stale)
+        both = [_rows(bob)[name][0] for name in ("case-1", "case-2")]
+        assert _rows(bob)["case-1"][1] == "propose approve return reject"
+        own = ann.signed("/queue/act", act="approve", row=both)
+        assert own.status_code == 403 and states() == [State.PROPOSED] * 2
+        half = bob.signed("/queue/act", act="approve", row=[both[0], "case-2 " + "0" * 64 + " x"])
+        assert half.status_code == 403 and states() == [State.PROPOSED] * 2, "whole or not at all"
+        assert bob.signed("/queue/act", act="approve", row=both, reason="both alike").status_code == 303
+        approved = load_book(pages.workspace).case("case-2").events[-1]
+        assert approved["reason"] == "both alike" and approved["job"]["cases"] == 2
+        page = bob.get("/cases/case-1").text
+        assert f"Take the job {approved['job']['id']} back" in page
+        undone = bob.signed("/cases/case-1/undo", job=approved["job"]["id"])
+        assert "Taken back in 2 cases." in bob.get(undone.headers["location"]).text
+        assert states() == [State.PROPOSED] * 2
+
+
+def test_an_account_has_its_page(pages: Office) -> None:
+    member = next(name for name in pages.cluster().members["account_id"] if not name.startswith(HOSTILE))
+    known = pipeline.load_account(pages.workspace, member)
+    with browsing(pages, "ann") as ann:
+        assert f"<a href=/accounts/{member}>" in ann.get(f"/clusters/{pages.clusters[0]}").text
+        page = ann.get(f"/accounts/{member}").text
+        strongest = known.ties.iloc[0]
+        assert f'href="/accounts/{strongest["other_id"]}"' in page and f"{strongest['bits']:+.1f}" in page
+        assert f'href="/clusters/{pages.clusters[0]}"' in page and "nobody has judged it" in page
+        for entity in known.shared["entity"]:
+            assert f'title="{entity}"' in page
+        assert f"{int(known.timeline['events'].sum()):,} <small>" in page
+        assert unescape(page).count("ringwatch query run") == sum("query run" in line for line in known.next)
+        case = open_cases(pages.workspace, pages.people["ann"], pages.clusters[:1]).cases[0].case_id
+        ann.signed(f"/cases/{case}/exclude", account=member, reason="a school")
+        assert "left out: a school" in ann.get(f"/accounts/{member}").text
+        alone = ann.get("/accounts/loner3").text
+        assert "in no cluster" in alone
+        nobody = ann.get("/accounts/no/body")
+        assert (nobody.status_code, _sentence(nobody)) == (404, "There is no account no/body.")
 
 
 def test_a_case_of_yesterday_is_shown_as_it_was_and_not_approved_today(pages: Office, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -190,6 +191,21 @@ def test_a_case_goes_its_way_by_keys_alone(chromium: Any, pages: Office) -> None
         press("g")
         press("q")
         page.wait_for_url("**/queue")
+        for _ in range(2):  # those that have no case yet, in one job
+            press("j")
+        press("x")
+        press("j")
+        press("x")
+        page.get_by_text("With the 2 chosen").wait_for()
+        _picture(page, "several")
+        press("d")
+        press("Space")
+        press("Tab")
+        type_("both of one trade")
+        press("Tab")
+        type_(PASSPHRASE)
+        press("Enter")
+        page.get_by_text("2 cases are open.").wait_for()
         press("/")
         type_("no such thing")
         press("Enter")
@@ -219,23 +235,32 @@ def test_screen_readers_are_told_everything(chromium: Any, pages: Office) -> Non
             page.goto("/signin")
             _no_violations(page, f"signin {scheme}")
             _sign_in(page, "bob")
-            for place in ("/queue", *(f"/cases/{case.case_id}" for case in cases), "/audit", "/cases/case-99"):
+            member = f"/accounts/{quote(min(cases[0].members), safe='')}"
+            for place in (
+                "/queue",
+                *(f"/cases/{case.case_id}" for case in cases),
+                member,
+                "/audit",
+                "/cases/case-99",
+            ):
                 page.goto(place)
                 for fold in page.locator("main details").all():
                     fold.evaluate("one => { one.open = true; }")
                 if "case-99" not in place and place != "/audit":
                     page.wait_for_selector("html[data-ready]", state="attached")
+                if place == "/queue":
+                    page.get_by_label("Choose case-1", exact=True).check()
                 _no_violations(page, f"{place} {scheme}")
             page.goto("/queue")
             page.keyboard.press("?")
             _no_violations(page, f"keys {scheme}")
         with serving(workspace.root) as url, _page(chromium, url, scheme=scheme, width=390) as page:
             _sign_in(page, "bob")
-            for place in ("/queue", f"/cases/{cases[0].case_id}", "/audit"):
+            for place in ("/queue", f"/cases/{cases[0].case_id}", member, "/audit"):
                 page.goto(place)
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= 390, f"{place} is {wide} wide"
-                _picture(page, f"narrow-{place.strip('/').replace('/', '-')}-{scheme}")
+                _picture(page, f"narrow-{place.split('/')[1]}-{scheme}")
 
 
 def _no_violations(page: Any, where: str) -> None:

@@ -197,6 +197,12 @@
   }
 
   function decide() {
+    const several = $("#several-panel");
+    if (several && !several.hidden) {
+      to("#several-panel");
+      $$("[type=radio]", several).find((one) => !one.parentElement.hidden)?.focus();
+      return;
+    }
     to("#decision");
     const fold = $("#decision details:has(#propose)");
     if (fold && !$("#decide")) fold.open = true;
@@ -238,6 +244,27 @@
       choice.dispatchEvent(new Event("change", { bubbles: true }));
     }
   });
+
+  // -- several at once: what can be done with all that are chosen, while some are
+
+  const several = $("#several-panel");
+  if (several) {
+    const boxes = $$(".queue [name=row]");
+    const offer = () => {
+      const chosen = boxes.filter((box) => box.checked);
+      several.hidden = $("#several-jump").hidden = !chosen.length;
+      $("#how-many").textContent = chosen.length === 1 ? "the one chosen" : `the ${chosen.length} chosen`;
+      const common = (act) => chosen.every((box) => box.dataset.acts.split(" ").includes(act));
+      for (const one of $$("[name=act]", several)) {
+        one.parentElement.hidden = !common(one.value);
+        if (one.parentElement.hidden) one.checked = false;
+      }
+      $("#several-action").hidden = !$("[value=propose]", several).checked;
+      if (chosen.length && $$("[name=act]", several).every((one) => one.parentElement.hidden)) $("#how-many").textContent += ": nothing can be done with all of them";
+    };
+    document.addEventListener("change", (event) => { if (boxes.includes(event.target) || several.contains(event.target)) offer(); });
+    offer();
+  }
 
   // -- saved views: of this browser, by name
 
