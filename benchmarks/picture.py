@@ -1,5 +1,5 @@
 """Draws the README's pictures of a simulated world: docs/cluster.svg, what `ringwatch clusters show` prints of a
-cluster; docs/queue.png and docs/case.png, the review pages in headless Chromium.
+cluster; docs/queue.png, docs/case.png and docs/account.png, the review pages in headless Chromium.
 
 usage: picture.py [SEED]
 """
@@ -51,7 +51,7 @@ def draw(ansi: str, title: str) -> str:
 
 
 def photograph(root: Path) -> None:
-    """The queue, and a case that waits for a second reviewer."""
+    """The queue, a case that waits for a second reviewer, and a member of it."""
     workspace = Workspace.open(root)
     people: dict[str, Signer] = {}
     for name, role in (("root", Role.ADMIN), ("ann", Role.ANALYST), ("bob", Role.REVIEWER)):
@@ -69,6 +69,8 @@ def photograph(root: Path) -> None:
         page.goto(f"{url}cases/{cases[0]}")
         page.wait_for_selector("canvas[data-drawn]")
         page.screenshot(path=DOCS / "case.png")
+        page.goto(f"{url}accounts/{min(load_book(workspace).case(cases[0]).members)}")
+        page.screenshot(path=DOCS / "account.png")
         browser.close()
 
 
