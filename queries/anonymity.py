@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ringwatch.errors import PolicyError
 from ringwatch.graphs.schema import EDGES, NODES
 from ringwatch.graphs.store.base import Result
 from ringwatch.queries.statement import Edge, Match, Node, Projection, Statement, Step
@@ -41,10 +42,19 @@ class Answer:
 
 
 def protect(cypher: str, statement: Statement, anonymity: Anonymity) -> tuple[str, dict[str, Any]]:
-    """The statement with the columns that `withhold` reads, and the parameters that it takes more."""
-    if anonymity.k <= 1 or not any(isinstance(step, Projection) and step.aggregates for step in _steps(statement)):
+    """The statement with the columns that `withhold` reads, and the parameters that it takes more.
+
+    Raises:
+        PolicyError: it sums up accounts where no column can say how many.
+    """
+    if anonymity.k <= 1 or any(_looks_at_one(step) for step in _steps(statement)):
         return cypher, {}
-    if any(_looks_at_one(step) for step in _steps(statement)):
+    if any("Account" in labels for match in statement.summed for _, labels in _labels(match)):
+        raise PolicyError(
+            f"A query in braces or a list of paths sums up accounts, of which there may be fewer than {anonymity.k}.",
+            hint="MATCH them and count(…): rows made from few are withheld. Or begin at a node by its id or token.",
+        )
+    if not any(isinstance(step, Projection) and step.aggregates for step in _steps(statement)):
         return cypher, {}
     inserted: list[tuple[int, str]] = []
     kinds = (_COUNT, _OUTSIDE) if anonymity.cases else (_COUNT,)

@@ -54,6 +54,8 @@ class _Parser:
         self._depth = 0
         self._left = 1000 + _STEPS_A_TOKEN * len(self._tokens)
         self._aggregated = False
+        self._paths: list[Match] = []  # that stand for whether there are any
+        self._summed: list[Match] = []
         self._tried_to = (0, refused("it cannot be read"))
 
     def nearest(self, error: PolicyError) -> PolicyError:
@@ -145,6 +147,7 @@ class _Parser:
     def _tried(self, rule: Callable[[], object]) -> bool:
         """Whether the rule fits here; where it does not, nothing is taken."""
         at, depth, aggregated = self._at, self._depth, self._aggregated
+        paths, summed = len(self._paths), len(self._summed)
         try:
             rule()
         except PolicyError as error:
@@ -152,20 +155,21 @@ class _Parser:
                 raise
             self._tried_to = max(self._tried_to, (self._at, error), key=lambda pair: pair[0])
             self._at, self._depth, self._aggregated = at, depth, aggregated
+            del self._paths[paths:], self._summed[summed:]
             return False
         return True
 
     # -- clauses --------------------------------------------------------------------------------------
 
     def statement(self) -> Statement:
-        found = self._call() if self._token.word == "CALL" else Statement(self._union())
+        parts = self._call() if self._token.word == "CALL" else self._union()
         while self._skip(";"):
             pass
         if self._token.kind != "end":
             if self._tokens[self._at - 1].text == ";":
                 raise refused("it is more than one statement")
             raise self._unexpected("where a clause must follow")
-        return found
+        return Statement(parts, tuple(self._summed))
 
     def _union(self, *, inner: bool = False) -> tuple[tuple[Step, ...], ...]:
         parts = [self._single(inner=inner)]
@@ -240,7 +244,7 @@ class _Parser:
         if self._token.word in ("ASC", "ASCENDING", "DESC", "DESCENDING"):
             self._take()
 
-    def _call(self) -> Statement:
+    def _call(self) -> tuple[tuple[Step, ...], ...]:
         self._take()
         where = place(self._text, self._token.start)
         if self._token.kind != "word":
@@ -266,10 +270,7 @@ class _Parser:
                     self._name()
                 if not self._skip(","):
                     break
-        parts: tuple[tuple[Step, ...], ...] = ()
-        if self._token.word in ("RETURN", "WITH"):
-            parts = (self._single(inner=False),)
-        return Statement(parts)
+        return (self._single(inner=False),) if self._token.word in ("RETURN", "WITH") else ()
 
     # -- patterns -------------------------------------------------------------------------------------
 
@@ -499,9 +500,11 @@ class _Parser:
         self._path(found)
         if not found.edges:
             raise self._unexpected("where an edge must follow")
+        self._paths.append(found)
 
     def _list(self) -> None:
         self._need("[")
+        paths = len(self._paths)
         if self._skip("]"):
             return
         if self._ahead().word == "IN" and self._token.kind in ("word", "quoted"):
@@ -513,6 +516,7 @@ class _Parser:
         if self._said("WHERE"):
             self._expression()
         if self._skip("|"):
+            self._summed += self._paths[paths:]  # one entry for each way that they are found
             self._expression()
         while self._skip(","):
             self._expression()
@@ -524,14 +528,20 @@ class _Parser:
         self._path_predicate()
 
     def _map(self) -> frozenset[str]:
+        """The names that are given a text or a parameter."""
         keys: set[str] = set()
         self._need("{")
+        first = True
         while not self._skip("}"):
-            if keys:
+            if not first:
                 self._need(",")
-            keys.add(self._any_name())
+            first = False
+            name = self._any_name()
             self._need(":")
+            value, at = self._token, self._at
             self._expression()
+            if value.kind in ("string", "parameter") and self._at == at + 1:
+                keys.add(name)
         return frozenset(keys)
 
     def _case(self) -> None:
@@ -554,8 +564,9 @@ class _Parser:
     def _word(self) -> None:
         """A function that is known, a query in braces, a map of a variable's properties, or a variable."""
         if self._ahead().text == "{" and self._token.word in ("EXISTS", "COUNT", "COLLECT"):
-            self._take()
-            self._subquery()
+            sums = self._take().word != "EXISTS"
+            found = self._subquery()
+            self._summed += found if sums else []
             return
         dotted = 0
         while self._signs(".", by=dotted + 1) and self._ahead(dotted + 2).kind in ("word", "quoted"):
@@ -576,16 +587,18 @@ class _Parser:
                 if not self._signs("}"):
                     self._need(",")
 
-    def _subquery(self) -> None:
+    def _subquery(self) -> list[Match]:
+        """The patterns that it looks for."""
         with self._deeper():
             self._need("{")
             aggregated = self._aggregated
             if self._token.word in CLAUSES:
-                self._union(inner=True)
+                found = [step for part in self._union(inner=True) for step in part if isinstance(step, Match)]
             else:
-                self._match()
+                found = [self._match()]
             self._aggregated = aggregated
             self._need("}")
+        return found
 
     def _function(self, dotted: int) -> None:
         where = place(self._text, self._token.start)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a pattern: its variable, the names in its label expression, the properties that its map names. `at`:
+    """A node of a pattern: its variable, the names in its label expression, the properties that its map gives a text
+    or a parameter. `at`:
     the character at which a variable would stand."""
 
     variable: str | None
@@ -65,6 +66,8 @@ Step = Match | Projection
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement: of each part of its union the steps, in their order."""
+    """A statement: of each part of its union the steps, in their order. `summed`: what queries in braces count or
+    collect, and lists of paths gather, for each row."""
 
     parts: tuple[tuple[Step, ...], ...]
+    summed: tuple[Match, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ringwatch.errors import PolicyError
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Applied, EmbeddedStore, GraphStore
 from ringwatch.queries import Anonymity, Answer, check
@@ -60,6 +61,8 @@ def answer(store: GraphStore, cypher: str, k: int = 3, cases: tuple[str, ...] = 
         # A run is no party: what starts at one is about everybody.
         ("MATCH (r:Run {id: 'run2'})<-[:OF_RUN]-(c)<-[m:IN_CLUSTER {run_id: 'run2'}]-(a) RETURN c.id AS c, "
          "count(DISTINCT a) AS n ORDER BY n", [["pair", 3], ["ring", 4]], 0),
+        # A name that is another node's is nobody's.
+        ("MATCH (b:Account) MATCH (a:Account {id: b.id}) RETURN a.label AS l, count(a) AS n", [[None, 6]], 2),
         ("MATCH (d:EmailDomain {domain: 'mail.example'})<--(:Email)<--(a) RETURN count(a) AS n", [], 1),
     ],
 )  # fmt: skip
@@ -73,6 +76,30 @@ def test_what_is_withheld(store: GraphStore, cypher: str, rows: list[list[Any]],
     plain = store.query(cypher)
     assert found.columns == plain.columns
     assert answer(store, cypher, k=1) == Answer(plain.columns, plain.rows)
+
+
+@pytest.mark.parametrize(
+    ("cypher", "refused"),
+    [
+        ("MATCH (i:Ip) RETURN i.token AS t, COUNT { MATCH (i)<-[:USED_IP]-(a:Account) } AS n", True),
+        ("MATCH (i:Ip) RETURN i.token AS t, COUNT { (i)<-[:USED_IP]-() } AS n", True),
+        ("MATCH (i:Ip) RETURN i.token AS t, 1 + COUNT { (i)--() } AS n", True),
+        ("MATCH (i:Ip) RETURN i.token AS t, COLLECT { MATCH (i)<--(a:Account) RETURN a.id } AS n", True),
+        ("MATCH (i:Ip) RETURN i.token AS t, size([(i)<-[:USED_IP]-(a) | a.id]) AS n", True),
+        ("MATCH (i:Ip) RETURN i.token AS t, size([p = (i)<--() | 1]) AS n", True),
+        ("MATCH (i:Ip) WHERE EXISTS { (i)<-[:USED_IP]-(:Account) } AND (i)<--() RETURN i.token AS t", False),
+        ("MATCH (i:Ip) RETURN i.token AS t, COUNT { (i)-[:IN_NETWORK]->() } AS n", False),
+        ("MATCH (i:Ip {token: $t}) RETURN COUNT { (i)<-[:USED_IP]-(a:Account) } AS n", False),
+    ],
+)
+def test_what_sums_up_accounts_out_of_sight_is_refused(cypher: str, refused: bool) -> None:
+    statement = check(cypher)
+    assert protect(cypher, statement, Anonymity(1)) == (cypher, {})
+    if refused:
+        with pytest.raises(PolicyError, match="fewer than 5"):
+            protect(cypher, statement, Anonymity(5))
+    else:
+        assert protect(cypher, statement, Anonymity(5)) == (cypher, {})
 
 
 def test_no_row_changes_its_meaning(store: GraphStore) -> None:
