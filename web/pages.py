@@ -134,6 +134,7 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int, 
     now = v.desk.run(v.workspace)
     newest = now.record.run_id == run.record.run_id
     stale = case is not None and (not newest or case.digest != found.digest)
+    parts = run.parts.loc[run.parts["organization_id"] == found.organization_id, "cluster_id"]
     reasons = [*records(found.evidence), *records(found.counter_evidence)]
     things = records(shared_things(found))
     exemplars = [one for one in things if one["type"] == "prompt_family"][:_THINGS]
@@ -156,7 +157,7 @@ def _cluster(v: Visit, run: Run, found: Cluster, case: Case | None, plain: int, 
         cases=v.book.of_cluster(found.cluster_id), history=history(case) if case is not None else [],
         choices=options, opening=opening, proposing=proposing, editing=editing,
         actions=list(Action), counts=_counts(case), hit=_hit(found, case), strongest=STRONGEST,
-        job=_job(case), why=_words(case), open_appeals=_appeals(case),
+        parts=sorted(set(parts) - {found.cluster_id}), job=_job(case), why=_words(case), open_appeals=_appeals(case),
     )  # fmt: skip
 
 
