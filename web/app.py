@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from ringwatch.errors import DataError, PolicyError, RingwatchError, UnavailableError, UsageError
 from ringwatch.export import escaped
-from ringwatch.web import acts, pages, signing_in
+from ringwatch.web import accounts, acts, pages, signing_in
 from ringwatch.web.desk import Desk
 from ringwatch.web.guards import Guard, RefusedError
 from ringwatch.web.rendering import Pages
@@ -40,7 +40,7 @@ def make_app(root: Path, origins: Mapping[str, str], *, limits: Limits | None = 
     # Cookies are of a host, not of a port: two servers on one machine must not sign each other out.
     first = next(iter(origins))
     app.state.cookie = f"ringwatch-{first.rpartition(':')[2]}"
-    for room in (signing_in, pages, acts):
+    for room in (signing_in, pages, accounts, acts):
         app.include_router(room.router)
     app.add_middleware(Guard, origins=dict(origins), refusal=lambda code, said: made.error(code, said).encode())
 
