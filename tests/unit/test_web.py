@@ -344,6 +344,7 @@ def test_hostile_names_are_spelled_out_wherever_they_stand(pages: Office) -> Non
         assert linked is not None
         texts.append(browser.get(linked[1]).text)
         assert texts[-1].count(linked[1]) == 0 and "Tied to" in texts[-1]
+        assert "--param 'account=" in unescape(texts[-1]), "a shell is told that it is one word"
         for text in texts:
             assert "<img src=x" not in text and _acting(text) == []
             assert "\u202e" not in text and "\\u202e" in text
