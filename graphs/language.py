@@ -40,6 +40,8 @@ SEEN = 20
 SMOOTH = 5.0
 """Texts with both words that are added to those seen, and to those expected by chance."""
 
+_PIECE = 50_000
+
 
 @dataclass(frozen=True)
 class Language:
@@ -84,9 +86,20 @@ def explained(language: Language, group: IntArray, code: IntArray) -> FloatArray
 
     The codes of a group that is shared by two texts say rarity less this much.
     """
+    out = np.zeros(len(code))
+    start = 0
+    while start < len(code):
+        # A piece that stays in the cache, and cuts no group.
+        stop = int(np.searchsorted(group, group[min(start + _PIECE, len(code)) - 1], side="right"))
+        out[start:stop] = _explained(language, group[start:stop], code[start:stop])
+        start = stop
+    return out
+
+
+def _explained(language: Language, group: IntArray, code: IntArray) -> FloatArray:
     rank = language.rank[code]
     known = np.flatnonzero(rank >= 0)
-    known = known[np.lexsort((rank[known], group[known]))]
+    known = known[np.argsort(group[known] * COMMON + rank[known])]
     group, rank = group[known], rank[known]
     most = np.zeros(len(known), dtype=np.float32)
     for step in range(1, len(known)):

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from ringwatch.graphs.accounts import BoolArray, IntArray
 
@@ -35,7 +37,8 @@ FEWEST_LOOKS, MOST_LOOKS = 20_000_000, 100_000_000
 CANDIDATES = 8_000_000
 """How many pairs are looked at, at most; with more than that a pair has to meet more often."""
 
-_CHUNK = 200_000
+_CHUNK = 20_000
+_PIECE = 1 << 18
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -52,7 +55,7 @@ class Sets:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def sizes(self) -> IntArray:
         return np.diff(self.offsets)
 
@@ -66,16 +69,19 @@ class Sets:
 def shared(sets: Sets, first: IntArray, second: IntArray) -> Iterator[tuple[slice, IntArray, IntArray]]:
     """The elements that pairs of sets share, by chunks of pairs: the chunk, and of each shared element its pair
     (from the chunk's start) and its value."""
+    has = _matrix(sets)
     for start in range(0, len(first), _CHUNK):
         part = slice(start, min(start + _CHUNK, len(first)))
-        keys = []
-        for rows in (first[part], second[part]):
-            pair = np.repeat(np.arange(len(rows), dtype=np.uint64), sets.sizes[rows])
-            keys.append((pair << _HALF) | sets.values[sets.elements(rows)])
-        both = np.concatenate(keys)
-        both.sort()
-        common = both[1:][both[1:] == both[:-1]]
-        yield part, (common >> _HALF).astype(np.int64), (common & _LOW).astype(np.int64)
+        both = has[first[part]].multiply(has[second[part]])
+        yield part, np.repeat(np.arange(both.shape[0]), np.diff(both.indptr)), both.indices.astype(np.int64)
+
+
+def _matrix(sets: Sets) -> sp.csr_matrix:
+    """Sets as rows: rows are merged without a sort, which is most of what comparing sets costs."""
+    width = int(sets.values.max(initial=0)) + 1
+    kind = np.int32 if max(width, len(sets.values)) <= np.iinfo(np.int32).max else np.int64
+    ones = np.ones(len(sets.values), dtype=np.int8)
+    return sp.csr_matrix((ones, sets.values.astype(kind), sets.offsets.astype(kind)), shape=(len(sets), width))
 
 
 def meeting_pairs(sets: Sets) -> tuple[IntArray, IntArray]:
@@ -99,18 +105,19 @@ def _often(met: Keys, times: int) -> Keys:
     return np.asarray(met[: len(again)][again])
 
 
-def _changes(keys: npt.NDArray[Any]) -> BoolArray:
-    """Where a sorted array has another value than the place before."""
-    new = np.ones(len(keys), dtype=np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    return new
+def _starts(keys: Keys, shift: np.uint64) -> IntArray:
+    """Where sorted keys, but for their lower `shift` bits, have another value than the place before."""
+    found = [np.zeros(min(len(keys), 1), dtype=np.int64)]
+    for start in range(1, len(keys), _PIECE):
+        upper = keys[start - 1 : start + _PIECE] >> shift
+        found.append(np.flatnonzero(upper[1:] != upper[:-1]) + start)
+    return np.concatenate(found)
 
 
 def _meetings(lists: Keys, looks: int) -> Keys:
     """(first << 32 | second) of neighbours in lists, once for each list they meet in; at most so many unless even
     next neighbours are more."""
-    value = (lists >> _HALF).astype(np.uint32)
-    sizes = np.diff(np.append(np.flatnonzero(_changes(value)), len(value)))
+    sizes = np.diff(np.append(_starts(lists, _HALF), len(lists)))
     reach, total = 0, 0
     while reach < REACH:
         more = int(np.maximum(sizes - reach - 1, 0).sum())
@@ -120,9 +127,13 @@ def _meetings(lists: Keys, looks: int) -> Keys:
     met = np.empty(total, dtype=np.uint64)
     at = 0
     for step in range(1, reach + 1):
-        same = np.flatnonzero(value[step:] == value[:-step])
-        met[at : at + len(same)] = (lists[same] << _HALF) | (lists[same + step] & _LOW)
-        at += len(same)
+        for start in range(0, len(lists) - step, _PIECE):
+            here = slice(start, min(start + _PIECE, len(lists) - step))
+            there = slice(start + step, here.stop + step)
+            one, other = lists[here], lists[there]
+            pairs = ((one << _HALF) | (other & _LOW))[one >> _HALF == other >> _HALF]
+            met[at : at + len(pairs)] = pairs
+            at += len(pairs)
     return met
 
 
@@ -133,7 +144,7 @@ def _lists(sets: Sets) -> Keys:
     keys <<= _HALF
     keys |= np.repeat(np.arange(len(sets), dtype=np.uint32), sets.sizes)
     keys.sort()
-    spread = np.diff(np.append(np.flatnonzero(_changes((keys >> _HALF).astype(np.uint32))), len(keys)))
+    spread = np.diff(np.append(_starts(keys, _HALF), len(keys)))
     several = spread >= 2
     keys = keys[np.repeat(several, spread)]
     if len(keys) <= PLACES:
@@ -146,7 +157,7 @@ def _lists(sets: Sets) -> Keys:
     keys <<= np.uint64(36)
     keys |= np.repeat(name, spread)
     keys.sort()
-    starts = np.flatnonzero(_changes((keys >> np.uint64(36)).astype(np.uint32)))
+    starts = _starts(keys, np.uint64(36))
     sizes = np.diff(np.append(starts, len(keys)))
     most = max(PLACES // len(sizes), MEETINGS)
     chosen = keys[np.arange(len(keys)) - np.repeat(starts, sizes) < most]
