@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import beta
+from scipy.special import betaincinv, expit, logit
 
 from ringwatch.gnn import pu
 from ringwatch.gnn.graph import BoolArray, FloatArray, IntArray
@@ -141,7 +140,7 @@ def bands(chance: FloatArray, label: Label, prior: float) -> tuple[Band, ...]:
     tries = accounts if whole else np.full(len(edges), seen)
     scale = 1.0 if whole else total / np.maximum(accounts, 1)
     low, high = (
-        np.clip(np.asarray(beta.ppf(q, inside + 0.5, tries - inside + 0.5)) * scale, 0.0, 1.0)
+        np.clip(np.asarray(betaincinv(inside + 0.5, tries - inside + 0.5, q)) * scale, 0.0, 1.0)
         for q in (tail, 1 - tail)
     )
     return tuple(

@@ -13,10 +13,11 @@ from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArra
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.habits import Bands, Habit, home
 from ringwatch.graphs.layers import Incidence, Relation
-from ringwatch.graphs.learning import MATES, learn
+from ringwatch.graphs.learning import MATES, Uses, learn
 from ringwatch.graphs.pairs import ALL_PAIRS
+from ringwatch.pieces import by_pieces, slices
 
-CHUNK = 1_000_000
+PIECE = 50_000
 DAY = 86_400e6
 MINUTE = 60e6
 SIGNUP_BANDS = np.r_[np.array([1 / 6, 1, 10, 60, 360]) * MINUTE, np.array([1, 2, 4, 8, 16, 32, 64]) * DAY]
@@ -61,8 +62,9 @@ def build_model(
     """
     n, out = len(accounts), frozenset(without)
     country = accounts.frame["country"].to_numpy(dtype=np.int64)
-    shared = [_share(incidence, first, second, n, country) for incidence in incidences]
-    shared += [_relate(relation, first, second, n) for relation in relations]
+    met = [_share(incidence, first, second, n, country) for incidence in incidences]
+    met += [_relate(relation, first, second, n) for relation in relations]
+    shared, uses = [layer for layer, _ in met], {layer.name: one for layer, one in met}
     habits = [*_own_columns(accounts), *home(country), *habits]
     habits = [habit for habit in habits if not out & {habit.name, habit.group}]
     contrasts = _contrasts(habits, shared, first, second, n, np.random.default_rng(seed))
@@ -75,7 +77,7 @@ def build_model(
     specs = [one.spec for one in incidences] + [one.spec for one in relations]
     lasting = {spec.group for spec in specs if not spec.event}
     presence = {} if "presence" in out else _presence(has, sorted(lasting), first, second)
-    return learn(Model(n, first, second, shared, contrasts, both, prior, presence))
+    return learn(Model(n, first, second, shared, contrasts, both, prior, presence), uses)
 
 
 def _holders(incidences: list[Incidence], relations: list[Relation], n: int) -> dict[str, BoolArray]:
@@ -105,7 +107,7 @@ def _presence(
     return found
 
 
-def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, country: IntArray) -> Shared:
+def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, country: IntArray) -> tuple[Shared, Uses]:
     degree = incidence.degree
     u = np.minimum(np.maximum(np.maximum(degree, incidence.expected) / n, incidence.floor), 1.0)
     rarity = np.log2(1.0 / u)
@@ -116,68 +118,80 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, coun
     column = np.empty(len(order), dtype=np.int64)
     column[order] = np.arange(len(order))
     matrix = sp.csr_matrix(
-        (np.ones(len(account), dtype=np.int32), (account, column[entity])), shape=(n, max(len(order), 1))
+        (np.ones(len(account), dtype=np.int64), (account, column[entity])), shape=(n, max(len(order), 1))
     )
     matrix.sum_duplicates()
-    tries = _Tries.of(matrix, u[order])
-    filled = np.diff(matrix.indptr) > 0
-    alive = np.flatnonzero(filled[first] & filled[second])
-    pairs: list[IntArray] = []
-    rarities: list[FloatArray] = []
-    counts: list[IntArray] = []
-    entities: list[IntArray] = []
-    for start in range(0, len(alive), CHUNK):
-        part = alive[start : start + CHUNK]
-        pair, key = _intersect(matrix, first[part], second[part])
-        if len(pair) == 0:
-            continue
-        last = np.flatnonzero(np.r_[pair[1:] != pair[:-1], True])
-        count = np.diff(np.r_[-1, last])
-        at, best = part[pair[last]], key[last]
-        pairs.append(at)
-        rarities.append(rarity[order[best]] + 0.5 * np.log2(count) - tries.bits(first[at], second[at], best, count))
-        counts.append(count)
-        entities.append(order[best])
-    spec = incidence.spec
-    pair, entity, users = _join(pairs), _join(entities), degree
-    found = np.concatenate([np.zeros(0), *rarities])
-    found -= _commoner_at_home(incidence, rarity, entity, country[first[pair]], country[second[pair]], country)
-    if incidence.refined is not None:
+    matrix.data[:] = 1
+    found = _rarest(matrix, first, second)
+    ends = found.ends
+    worth = rarity[order[found.column]] + 0.5 * np.log2(found.count)
+    worth -= _tries(matrix, u[order], ends, found.count)
+    spec, pair, entity, users = incidence.spec, found.pair, order[found.column], degree
+    worth -= _commoner_at_home(incidence, rarity, entity, country[first[pair]], country[second[pair]], country)
+    if incidence.refined is None:
+        there = np.zeros(matrix.nnz, dtype=np.bool_)
+        there[ends[0]] = there[ends[1]] = True
+        number = np.cumsum(there) - 1
+        uses = Uses(order[matrix.indices[there]], (number[ends[0]], number[ends[1]]))
+    else:
         # All pairs of a moment are looked at, and those of all moments of one entity judge it.
         entity, users = incidence.refined.unit[entity], np.minimum(incidence.refined.users, ALL_PAIRS)
-    return Shared(
-        spec.name, spec.group, spec.text, pair, found, _join(counts),
+        uses = Uses.of(entity, first[pair], second[pair], n)
+    layer = Shared(
+        spec.name, spec.group, spec.text, pair, worth, found.count,
         entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event, incidence.grade,
     )  # fmt: skip
+    return layer, uses
 
 
 @dataclass(frozen=True)
-class _Tries:
-    """How often an account has had the chance to meet somebody in an entity as rare as one of its own: by entry of
-    the matrix of accounts and entities, `key` (account × columns + column, rising) and `log` (log2)."""
+class _Rarest:
+    """By pair that shares anything: `pair` (its position), the greatest `column` that both rows have, the `count` of
+    such columns, and `ends`, the places of that column's entries among those of the matrix."""
 
-    key: IntArray
-    log: FloatArray
-    columns: int
+    pair: IntArray
+    column: IntArray
+    count: IntArray
+    ends: tuple[IntArray, IntArray]
 
-    @classmethod
-    def of(cls, matrix: sp.csr_matrix, u: FloatArray) -> _Tries:
-        """Columns come by rising rarity; `u` is the chance of each."""
-        row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-        chance = u[matrix.indices]
-        rest = np.append(np.cumsum(chance[::-1])[::-1], 0.0)
-        # Equally rare ones are tries alike, whatever their order.
-        new = np.append(True, (row[1:] != row[:-1]) | (chance[1:] != chance[:-1]))[: len(row)]
-        start = np.flatnonzero(new)[np.cumsum(new) - 1]
-        log = np.log2(np.maximum(rest[start] - rest[matrix.indptr[row + 1]], chance) / chance)
-        return cls(row * matrix.shape[1] + matrix.indices, log, matrix.shape[1])
 
-    def bits(self, a: IntArray, b: IntArray, column: IntArray, count: IntArray) -> FloatArray:
-        """What the tries of both ends take from the rarity of the column that they share: who has fifty addresses
-        meets a stranger in one of them fifty times as easily (the geometric mean of both), in all fifty no more so.
-        """
-        tries = sum(self.log[np.searchsorted(self.key, end * self.columns + column)] for end in (a, b)) / 2
-        return np.asarray(np.maximum(tries - np.log2(count) / 2, 0.0))
+def _rarest(matrix: sp.csr_matrix, first: IntArray, second: IntArray) -> _Rarest:
+    """`matrix` is all ones, its rows sorted."""
+    # A product with ones keeps what the other holds: here the places of its entries, from 1.
+    places = sp.csr_matrix((np.arange(1, matrix.nnz + 1), matrix.indices, matrix.indptr), shape=matrix.shape)
+    filled = np.diff(matrix.indptr) > 0
+    alive = np.flatnonzero(filled[first] & filled[second])
+
+    def meet(piece: slice) -> tuple[IntArray, ...]:
+        part = alive[piece]
+        a, b = first[part], second[part]
+        mine, its = places[a].multiply(matrix[b]), matrix[a].multiply(places[b])
+        count = np.diff(mine.indptr)
+        some = np.flatnonzero(count)
+        last = mine.indptr[some + 1] - 1
+        return part[some], mine.indices[last], count[some], mine.data[last] - 1, its.data[last] - 1
+
+    parts = [(np.zeros(0, dtype=np.int64),) * 5, *by_pieces(meet, slices(len(alive), PIECE))]
+    pair, column, count, mine, its = (np.concatenate(one).astype(np.int64) for one in zip(*parts, strict=True))
+    return _Rarest(pair, column, count, (mine, its))
+
+
+def _tries(matrix: sp.csr_matrix, u: FloatArray, ends: tuple[IntArray, IntArray], count: IntArray) -> FloatArray:
+    """What the tries of both ends (places of entries of the matrix of accounts and entities) take from the rarity of
+    what they share: who has fifty addresses meets a stranger in one of them fifty times as easily (the geometric mean
+    of both), in all fifty no more so. An account tries with each entity that is as rare as that, or rarer.
+
+    Columns come by rising rarity; `u` is the chance of each.
+    """
+    row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    chance = u[matrix.indices]
+    rest = np.append(np.cumsum(chance[::-1])[::-1], 0.0)
+    # Equally rare ones are tries alike, whatever their order.
+    new = np.append(True, (row[1:] != row[:-1]) | (chance[1:] != chance[:-1]))[: len(row)]
+    start = np.flatnonzero(new)[np.cumsum(new) - 1]
+    log = np.log2(np.maximum(rest[start] - rest[matrix.indptr[row + 1]], chance) / chance)
+    tries = (log[ends[0]] + log[ends[1]]) / 2
+    return np.asarray(np.maximum(tries - np.log2(count) / 2, 0.0))
 
 
 def _commoner_at_home(
@@ -199,25 +213,7 @@ def _commoner_at_home(
     return less
 
 
-def _intersect(matrix: sp.csr_matrix, a: IntArray, b: IntArray) -> tuple[IntArray, IntArray]:
-    """Columns that rows a[i] and b[i] share: the pair and the column of each, by pair and rising column."""
-    keys = []
-    for rows in (a, b):
-        size = np.diff(matrix.indptr)[rows].astype(np.int64)
-        start = np.repeat(matrix.indptr[rows] - (np.cumsum(size) - size), size)
-        column = matrix.indices[start + np.arange(len(start))]
-        keys.append(np.repeat(np.arange(len(rows), dtype=np.int64), size) * matrix.shape[1] + column)
-    both = np.concatenate(keys)
-    both.sort()
-    common = both[1:][both[1:] == both[:-1]]
-    return common // matrix.shape[1], common % matrix.shape[1]
-
-
-def _join(parts: list[IntArray]) -> IntArray:
-    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
-
-
-def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Shared:
+def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> tuple[Shared, Uses]:
     degree = np.bincount(np.r_[relation.src, relation.dst], minlength=n).astype(np.float64)
     key = np.unique(np.minimum(relation.src, relation.dst) * n + np.maximum(relation.src, relation.dst))
     pair = np.searchsorted(first * n + second, key)
@@ -229,7 +225,8 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> Sh
     spec = relation.spec
     one, gain = np.ones(len(pair), dtype=np.int64), np.zeros(len(pair))
     users, common = np.zeros(n, dtype=np.int64), np.zeros(0, dtype=np.bool_)
-    return Shared(spec.name, spec.group, spec.text, pair, rarity, one, hub, spec.m, gain, users, common)
+    layer = Shared(spec.name, spec.group, spec.text, pair, rarity, one, hub, spec.m, gain, users, common)
+    return layer, Uses.of(hub, a, b, n)
 
 
 def _contrasts(
@@ -242,12 +239,11 @@ def _contrasts(
     right = (left + rng.integers(1, n, RANDOM_PAIRS)) % n
     found = []
     for habit in habits:
-        parts = [habit.band(first[at : at + CHUNK], second[at : at + CHUNK]) for at in range(0, len(first), CHUNK)]
-        band = np.concatenate([np.zeros(0, dtype=np.int8), *parts])
+        band = _bands(habit, first, second)
         for layer in shared:
             if habit.silent & {layer.name, layer.group}:
                 band[layer.pair] = -1
-        random = habit.band(left, right)
+        random = _bands(habit, left, right)
         if (band >= 0).sum() == 0 or np.ptp(random) == 0:
             continue
         size = len(habit.words)
@@ -258,6 +254,11 @@ def _contrasts(
             )
         )
     return found
+
+
+def _bands(habit: Habit, a: IntArray, b: IntArray) -> Bands:
+    parts = by_pieces(lambda at: habit.band(a[at], b[at]), slices(len(a), PIECE))
+    return np.concatenate([np.zeros(0, dtype=np.int8), *parts])
 
 
 def _own_columns(accounts: AccountTable) -> list[Habit]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -65,10 +66,12 @@ class Shared:
             gain=self.gain[kept],
         )  # fmt: skip
 
-    @property
+    @cached_property
     def bits(self) -> FloatArray:
         """Bits on the pairs that share something; a crowd's entity is worth nothing, never less."""
-        return np.asarray(np.maximum(np.log2(self.m) + self.rarity + self.gain, 0.0))
+        worth = np.log2(self.m) + self.rarity
+        worth += self.gain
+        return np.asarray(np.maximum(worth, 0.0, out=worth))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -112,6 +113,11 @@ class Sittings:
     begin: FloatArray
     end: FloatArray
 
+    @cached_property
+    def seen(self) -> BoolArray:
+        """Which accounts were active at all."""
+        return np.asarray(np.any(self.windows, axis=1))
+
     def met(self, a: IntArray, b: IntArray) -> IntArray:
         """In how many windows both were active."""
         both = self.windows[a]
@@ -131,8 +137,7 @@ class Sittings:
         some = np.flatnonzero(count > 1)
         tail = gammainc(count[some], np.maximum(self.expected(a[some], b[some]), 1e-6))
         band[some] = np.searchsorted(SURPRISE, -np.log2(np.maximum(tail, 1e-12)), side="right")
-        seen: BoolArray = np.any(self.windows, axis=1)
-        band[~(seen[a] & seen[b])] = -1
+        band[~(self.seen[a] & self.seen[b])] = -1
         return band
 
 

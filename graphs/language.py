@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.overlap import Sets, shared
+from ringwatch.pieces import by_pieces, slices
 from ringwatch.signatures import BAG_SIZE, CODE_BITS
 
 CODES = 1 << CODE_BITS
@@ -40,7 +41,7 @@ SEEN = 20
 SMOOTH = 5.0
 """Texts with both words that are added to those seen, and to those expected by chance."""
 
-_PIECE = 50_000
+_CHUNK, _PIECE = 20_000, 50_000
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,10 @@ def compare(
     bits = np.log2(1 - KEPT) * (bags.sizes[first] + bags.sizes[second])
     weight = said[first] + said[second]
     common = np.zeros(len(first))
-    for part, at, codes in shared(bags, first, second):
+    has = bags.rows()
+
+    def judge(part: slice) -> None:
+        at, codes = shared(has, first[part], second[part])
         reach = np.minimum(end[first[part]], end[second[part]])
         for rows in (first[part], second[part]):
             _cut(bags, language, rows, reach, bits[part], weight[part])
@@ -143,6 +147,8 @@ def compare(
         left = language.rarity[code] - explained(language, pair, code)
         bits[part] += np.bincount(pair, hit(left) - 2 * np.log2(1 - KEPT), minlength=len(reach))
         common[part] = np.bincount(pair, language.rarity[code], minlength=len(reach))
+
+    by_pieces(judge, slices(len(first), _CHUNK))
     return bits, 2 * common / np.maximum(weight, 1e-9)
 
 

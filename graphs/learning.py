@@ -8,6 +8,7 @@ it is one operator's, and where they are strangers in everything else it is a pl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,21 +52,41 @@ GAIN_RANGE = (-8.0, 8.0)
 """Bounds, in bits, of what the users of an entity can add to its frequency or take."""
 
 
-def learn(model: Model) -> Model:
-    """m, contrasts and prior by EM over a fixed sample of the pairs, then the entities' gains over all of them."""
+@dataclass(frozen=True)
+class Uses:
+    """Who uses what of a layer. By use (an account's of an entity that a pair shares): `entity`. By pair that shares
+    something: `ends`, the uses of the rarest thing shared by its first and by its second account."""
+
+    entity: IntArray
+    ends: tuple[IntArray, IntArray]
+
+    @classmethod
+    def of(cls, entity: IntArray, first: IntArray, second: IntArray, n: int) -> Uses:
+        """From the entity and the accounts, of n, of each pair that shares something."""
+        keys = np.concatenate([entity * n + first, entity * n + second])
+        use, dense = np.unique(keys, return_inverse=True)
+        return cls(use // n, (dense[: len(entity)], dense[len(entity) :]))
+
+
+def learn(model: Model, uses: Mapping[str, Uses]) -> Model:
+    """m, contrasts and prior by EM over a fixed sample of the pairs, then the entities' gains over all of them.
+
+    `uses` has, by its name, those of each layer that any pair shares something in.
+    """
     if len(model) == 0:
         return model
     share = min(1.0, EM_SAMPLE / len(model))
-    chosen = (
-        np.arange(len(model)) if share == 1.0 else np.unique(np.linspace(0, len(model) - 1, EM_SAMPLE).astype(int))
-    )
+    chosen = np.arange(len(model))
+    if share < 1.0:
+        chosen = np.linspace(0, len(model) - 1, EM_SAMPLE).astype(np.int64)
+        chosen = chosen[np.append(True, chosen[1:] != chosen[:-1])]
     sample = _em(model.on(chosen), share)
     learnt = replace(
         _with_rates(model, sample),
         contrasts=[replace(old, m=new.m) for old, new in zip(model.contrasts, sample.contrasts, strict=True)],
         prior=sample.prior,
     )
-    return _judge_entities(learnt)
+    return _judge_entities(learnt, uses)
 
 
 def _em(sample: Model, share: float) -> Model:
@@ -80,24 +101,28 @@ def _em(sample: Model, share: float) -> Model:
     best = sample.best_bits()
     strongest = [layer.pair[layer.bits >= best[layer.group][layer.pair]] for layer in sample.shared]
     few, of_pair = _patterns(sample, hit_by)
+    # A pair is a candidate because it shares something: only pairs that another group made candidates say how often
+    # mates share in this one (capture and recapture).
+    elsewhere = {group: groups_hit - hit_by[group] > 0 for group in hit_by}
+    chance = {group: np.flatnonzero(sample.both[group]) for group in hit_by}
+    # What a group has to do with a pair's being a candidate says nothing of who has anything there.
+    open_ = {group: elsewhere[group] | ~shares for group in sample.presence}
+    places = {one.name: _place(one) for one in (*sample.contrasts, *sample.presence.values())}
     for _ in range(EM_STEPS):
         few = _with_rates(few, sample)
         p = probability(sample.bits(few.unshared_bits()[of_pair]))
         mates = (np.bincount(sample.first, p, minlength=n) + np.bincount(sample.second, p, minlength=n)) / share
         weight = p * (1 / np.maximum(mates[sample.first], 1) + 1 / np.maximum(mates[sample.second], 1)) / 2
+        free = {group: weight * other for group, other in elsewhere.items()}
+        chances = {group: free[group][at].sum() + PSEUDO_PAIRS for group, at in chance.items()}
         shared = []
         for layer, pairs in zip(sample.shared, strongest, strict=True):
-            # A pair is a candidate because it shares something: only pairs that another group made candidates say
-            # how often mates share in this one (capture and recapture).
-            free = weight * (groups_hit - hit_by[layer.group] > 0)
-            hits = free[pairs].sum() + PSEUDO_PAIRS * start[layer.name]
-            chances = free[sample.both[layer.group]].sum() + PSEUDO_PAIRS
-            shared.append(replace(layer, m=float(np.clip(hits / chances, *M_RANGE))))
+            hits = free[layer.group][pairs].sum() + PSEUDO_PAIRS * start[layer.name]
+            shared.append(replace(layer, m=float(np.clip(hits / chances[layer.group], *M_RANGE))))
         sharing = weight * shares
-        contrasts = [_moved(contrast, sharing) for contrast in sample.contrasts]
-        # What a group has to do with a pair's being a candidate says nothing of who has anything there.
+        contrasts = [_moved(contrast, places[contrast.name], sharing) for contrast in sample.contrasts]
         presence = {
-            group: _moved(habit, weight * ((groups_hit - hit_by[group] > 0) | ~shares))
+            group: _moved(habit, places[habit.name], weight * open_[group])
             for group, habit in sample.presence.items()
         }
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
@@ -125,9 +150,13 @@ def _with_rates(model: Model, other: Model) -> Model:
     )
 
 
-def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
-    known = contrast.band >= 0
-    found = np.bincount(contrast.band[known], weight[known], minlength=len(contrast.u))
+def _place(contrast: Contrast) -> IntArray:
+    """Bands counted from 1: place 0 is that of the unknown."""
+    return contrast.band.astype(np.int64) + 1
+
+
+def _moved(contrast: Contrast, place: IntArray, weight: FloatArray) -> Contrast:
+    found = np.bincount(place, weight, minlength=len(contrast.u) + 1)[1:]
     seen: FloatArray = found + PSEUDO_PAIRS * contrast.u
     chance = seen.sum() * contrast.u
     # Fewer than by chance say nothing where chance gives hardly one.
@@ -140,13 +169,15 @@ class _Users:
     """What does not change while the entities of a layer are judged.
 
     By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (grade, octave of size; -1 if large).
-    By entity: `pairs`, those there are in all (`looked`), the mean chance by frequency (`first`), `most` gain.
-    By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
+    By band: `usual`, log2 odds of the mean chance by frequency.
+    By entity: `pairs`, those there are in all (`looked`), log2 odds of the mean chance by frequency (`first`), `most`
+    gain. By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
     """
 
     base: FloatArray
     entity: IntArray
     band: IntArray
+    usual: FloatArray
     pairs: IntArray
     looked: FloatArray
     first: FloatArray
@@ -156,8 +187,10 @@ class _Users:
     ends: tuple[IntArray, IntArray]
 
 
-def _users(model: Model, layer: Shared) -> _Users:
-    present, entity = np.unique(layer.entity, return_inverse=True)
+def _users(model: Model, layer: Shared, uses: Uses) -> _Users:
+    there = np.bincount(layer.entity) > 0
+    present, number = np.flatnonzero(there), np.cumsum(there) - 1
+    entity = number[layer.entity]
     pairs = np.bincount(entity)
     users = layer.users[present]
     users = np.where(users > 0, users, pairs + 1)
@@ -166,7 +199,7 @@ def _users(model: Model, layer: Shared) -> _Users:
     band = np.minimum(np.log2(users), SIZES - 1).astype(np.int64)
     if layer.grade is not None:
         band += SIZES * layer.grade[present]
-    band = np.where(users > ALL_PAIRS, -1, band)
+    band = np.where(users > ALL_PAIRS, -1, band)[entity]
     base = model.prior + np.log2(layer.m) + layer.rarity
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
     rarity = np.full(len(present), np.inf)
@@ -175,15 +208,16 @@ def _users(model: Model, layer: Shared) -> _Users:
     if layer.event or layer.group in MET:
         unusual = layer.grade is not None and layer.grade[present] >= UNUSUAL[layer.group]
         most = np.where(unusual, most, 0.0)
-    first = np.bincount(entity, probability(base)) / pairs
-    n, half = model.accounts, len(entity)
-    keys = np.concatenate([entity * n + model.first[layer.pair], entity * n + model.second[layer.pair]])
-    use, dense, ties = np.unique(keys, return_inverse=True, return_counts=True)
-    ends = dense[:half], dense[half:]
-    return _Users(base, entity, band[entity], pairs, looked, first, most, use // n, ties, ends)
+    chance = probability(base)
+    usual = _logit_of_mean(chance, band)
+    first = _logit(np.bincount(entity, chance) / pairs)
+    ties = sum(np.bincount(end, minlength=len(uses.entity)) for end in uses.ends)
+    return _Users(
+        base, entity, band, usual, pairs, looked, first, most, number[uses.entity], np.asarray(ties), uses.ends
+    )
 
 
-def _judge_entities(model: Model) -> Model:
+def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
     """Moves each entity's bits to what the pairs that share it show in all other groups.
 
     For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
@@ -191,7 +225,7 @@ def _judge_entities(model: Model) -> Model:
     are judged together first, and each of its users apart last: a home whose line is an operation's proxy as well is
     no part of the operation.
     """
-    known = {layer.name: _users(model, layer) for layer in model.shared if len(layer.pair)}
+    known = {layer.name: _users(model, layer, uses[layer.name]) for layer in model.shared if len(layer.pair)}
     unshared = model.unshared_bits()
     for _ in range(ENTITY_STEPS):
         best = model.best_bits()
@@ -213,13 +247,11 @@ def _judge_entities(model: Model) -> Model:
 
 
 def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
-    small = users.band >= 0
-    band = users.band[small]
-    common = _logit_of_mean(posterior[small], band) - _logit_of_mean(probability(users.base[small]), band)
-    moved = users.base.copy()
-    moved[small] += common[band]
-    expected = np.bincount(users.entity, probability(moved)) / users.pairs
-    pure = (np.bincount(users.entity, posterior) + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
+    # Of large entities no size is judged together; theirs is the last place.
+    common = np.append(_logit_of_mean(posterior, users.band) - users.usual, 0.0)
+    expected = np.bincount(users.entity, probability(users.base + common[users.band])) / users.pairs
+    told = np.bincount(users.entity, posterior)
+    pure = (told + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
     # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
     a, b = users.ends
     seen = np.bincount(a, posterior, len(users.use)) + np.bincount(b, posterior, len(users.use))
@@ -228,25 +260,31 @@ def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
     if own_thing:
         # Some operators hide all else: silence is told of pairs already, and of an entity it says no more than once.
         # Who is silent where the others are not is a stranger there all the same.
-        mean = np.bincount(users.entity, posterior) / users.pairs
+        mean = told / users.pairs
         like = (seen + USER_PAIRS * mean[users.use]) / (users.ties + USER_PAIRS)
         odd = np.minimum(_logit(np.minimum(like[a], like[b])) - _logit(mean)[users.entity], 0.0)
-        least = _logit(expected[users.entity]) + np.log2(HIDING) + odd
-        pair = np.where(small, np.maximum(pair, least), pair)
-    gain = pair - _logit(users.first)[users.entity]
-    return np.asarray(np.clip(gain, GAIN_RANGE[0], users.most[users.entity]))
+        least = _logit(expected)[users.entity] + np.log2(HIDING) + odd
+        pair = np.where(users.band >= 0, np.maximum(pair, least), pair)
+    pair -= users.first[users.entity]
+    return np.asarray(np.clip(pair, GAIN_RANGE[0], users.most[users.entity], out=pair))
 
 
 def _logit(share: FloatArray) -> FloatArray:
     kept = np.clip(share, 1e-9, 1 - 1e-9)
-    return np.asarray(np.log2(kept / (1 - kept)))
+    odds = 1 - kept
+    np.divide(kept, odds, out=odds)
+    return np.asarray(np.log2(odds, out=odds))
 
 
 def _logit_of_mean(value: FloatArray, band: IntArray) -> FloatArray:
-    """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair."""
-    return _logit((np.bincount(band, value) + 0.5) / (np.bincount(band) + 1))
+    """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair; -1 is no band."""
+    place = band + 1
+    return _logit((np.bincount(place, value)[1:] + 0.5) / (np.bincount(place)[1:] + 1))
 
 
 def probability(bits: FloatArray) -> FloatArray:
     """The probability that log2 odds stand for."""
-    return np.asarray(1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))))
+    odds = np.clip(bits, -60, 60, out=np.empty_like(bits))
+    np.exp2(np.negative(odds, out=odds), out=odds)
+    odds += 1.0
+    return np.asarray(np.divide(1.0, odds, out=odds))

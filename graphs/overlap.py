@@ -8,7 +8,6 @@ what 100,000 have is one list of 100,000, never 10¹⁰ pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ringwatch.graphs.accounts import BoolArray, IntArray
+from ringwatch.graphs.accounts import IntArray
 
 MEETINGS = 2
 """A pair is looked at when it meets in so many lists."""
@@ -37,7 +36,6 @@ FEWEST_LOOKS, MOST_LOOKS = 20_000_000, 100_000_000
 CANDIDATES = 8_000_000
 """How many pairs are looked at, at most; with more than that a pair has to meet more often."""
 
-_CHUNK = 20_000
 _PIECE = 1 << 18
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -65,23 +63,21 @@ class Sets:
         starts = np.repeat(self.offsets[rows] - (np.cumsum(sizes) - sizes), sizes)
         return np.asarray(starts + np.arange(len(starts)))
 
-
-def shared(sets: Sets, first: IntArray, second: IntArray) -> Iterator[tuple[slice, IntArray, IntArray]]:
-    """The elements that pairs of sets share, by chunks of pairs: the chunk, and of each shared element its pair
-    (from the chunk's start) and its value."""
-    has = _matrix(sets)
-    for start in range(0, len(first), _CHUNK):
-        part = slice(start, min(start + _CHUNK, len(first)))
-        both = has[first[part]].multiply(has[second[part]])
-        yield part, np.repeat(np.arange(both.shape[0]), np.diff(both.indptr)), both.indices.astype(np.int64)
+    def rows(self) -> sp.csr_matrix:
+        """The sets as rows of ones."""
+        width = int(self.values.max(initial=0)) + 1
+        kind = np.int32 if max(width, len(self.values)) <= np.iinfo(np.int32).max else np.int64
+        ones = np.ones(len(self.values), dtype=np.int8)
+        return sp.csr_matrix((ones, self.values.astype(kind), self.offsets.astype(kind)), shape=(len(self), width))
 
 
-def _matrix(sets: Sets) -> sp.csr_matrix:
-    """Sets as rows: rows are merged without a sort, which is most of what comparing sets costs."""
-    width = int(sets.values.max(initial=0)) + 1
-    kind = np.int32 if max(width, len(sets.values)) <= np.iinfo(np.int32).max else np.int64
-    ones = np.ones(len(sets.values), dtype=np.int8)
-    return sp.csr_matrix((ones, sets.values.astype(kind), sets.offsets.astype(kind)), shape=(len(sets), width))
+def shared(rows: sp.csr_matrix, first: IntArray, second: IntArray) -> tuple[IntArray, IntArray]:
+    """The elements that pairs of sets (`Sets.rows`) share: of each its pair, from 0, and its value; sorted.
+
+    Rows are merged: a sort would be most of the work.
+    """
+    both = rows[first].multiply(rows[second])
+    return np.repeat(np.arange(len(first)), np.diff(both.indptr)), both.indices.astype(np.int64)
 
 
 def meeting_pairs(sets: Sets) -> tuple[IntArray, IntArray]:

@@ -14,7 +14,6 @@ without the key; they are no message authentication.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -23,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ringwatch.pieces import by_pieces
 
 # The stubs of pyarrow do not know what most kernels return: arrays are checked by the tests, not by types.
 Arrow = Any
@@ -107,14 +108,14 @@ def normalise_text(texts: Arrow) -> Arrow:
 def _fold_ascii(texts: Arrow) -> Arrow:
     """`normalise_text` for ASCII, by a table of bytes; piece by piece, so that the work stays in the cache."""
     data, offsets = _buffers(texts)
-    squeezed, sizes = [], [np.zeros(1, dtype=np.int64)]
-    for piece in _pieces(offsets):
+
+    def squeeze(piece: slice) -> tuple[npt.NDArray[np.uint8], I64]:
         part = offsets[piece.start : piece.stop + 1]
-        kept, bounds = _squeeze(_FOLD[data[part[0] : part[-1]]], part - part[0])
-        squeezed.append(kept)
-        sizes.append(np.diff(bounds))
-    folded = np.concatenate(squeezed) if squeezed else np.zeros(0, dtype=np.uint8)
-    ends = np.cumsum(np.concatenate(sizes))
+        return _squeeze(_FOLD[data[part[0] : part[-1]]], part - part[0])
+
+    squeezed = by_pieces(squeeze, _pieces(offsets))
+    folded = np.concatenate([np.zeros(0, dtype=np.uint8), *(kept for kept, _ in squeezed)])
+    ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *(np.diff(bounds) for _, bounds in squeezed)]))
     build: Any = pa.LargeStringArray.from_buffers
     return build(len(texts), pa.py_buffer(ends.tobytes()), pa.py_buffer(folded.tobytes()))
 
@@ -247,10 +248,10 @@ def _bottom(owner: U64, hashes: U64, count: int, *, bits: int, most: int) -> tup
     return keys & np.uint64((1 << bits) - 1), sizes.astype(np.int64)
 
 
-def _list_array(values: list[U64], sizes: list[I64], kind: npt.DTypeLike) -> Arrow:
+def _list_array(parts: list[tuple[U64, I64]], kind: npt.DTypeLike) -> Arrow:
     build: Any = pa.ListArray.from_arrays
-    flat = np.concatenate([np.zeros(0, dtype=kind), *(part.astype(kind) for part in values)])
-    ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *sizes]))
+    flat = np.concatenate([np.zeros(0, dtype=kind), *(values.astype(kind) for values, _ in parts)])
+    ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *(sizes for _, sizes in parts)]))
     return build(pa.array(ends.astype(np.int32)), pa.array(flat))
 
 
@@ -272,7 +273,11 @@ def sign_texts(normalised: Arrow, key: bytes) -> Signatures:
     """
     texts = normalised.cast(pa.large_string())
     _, offsets = _buffers(texts)
-    return _signed((_words(texts.slice(at.start, at.stop - at.start), key) for at in _pieces(offsets)), key)
+
+    def sign(at: slice) -> _Signed:
+        return _sign(_words(texts.slice(at.start, at.stop - at.start), key), key)
+
+    return _together(by_pieces(sign, _pieces(offsets)))
 
 
 def sign_sequences(sequences: Arrow, key: bytes) -> Signatures:
@@ -286,24 +291,35 @@ def sign_sequences(sequences: Arrow, key: bytes) -> Signatures:
     offsets = np.asarray(lists.offsets, dtype=np.int64) if len(lists) else np.zeros(1, dtype=np.int64)
     flat = pc.fill_null(lists.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0])), 0)
     values = np.asarray(flat, dtype=np.int64).view(np.uint64)
-    return _signed([_Items(_mix((values ^ seed) * odd), offsets - offsets[0])], key)
+    return _together([_sign(_Items(_mix((values ^ seed) * odd), offsets - offsets[0]), key)])
 
 
-def _signed(pieces: Iterable[_Items], key: bytes) -> Signatures:
-    ids: list[I64] = [np.zeros(0, dtype=np.int64)]
-    sizes = [np.zeros(0, dtype=np.int64)]
-    pairs: list[tuple[U64, I64]] = []
-    codes: list[tuple[U64, I64]] = []
-    for items in pieces:
-        ids.append(_ids(items, key))
-        sizes.append(np.diff(items.offsets))
-        count = len(sizes[-1])
-        owner = np.repeat(np.arange(count, dtype=np.uint64), sizes[-1])
-        pairs.append(_bottom(*_pairs(items), count, bits=32, most=SKETCH_SIZE))
-        codes.append(_bottom(owner, items.hashes, count, bits=CODE_BITS, most=BAG_SIZE))
+@dataclass(frozen=True)
+class _Signed:
+    """Of some sequences: ids, items, and the elements of the sketches and of the bags, each with how many."""
+
+    ids: I64
+    sizes: I64
+    pairs: tuple[U64, I64]
+    codes: tuple[U64, I64]
+
+
+def _sign(items: _Items, key: bytes) -> _Signed:
+    sizes = np.diff(items.offsets)
+    owner = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
+    return _Signed(
+        _ids(items, key),
+        sizes,
+        _bottom(*_pairs(items), len(sizes), bits=32, most=SKETCH_SIZE),
+        _bottom(owner, items.hashes, len(sizes), bits=CODE_BITS, most=BAG_SIZE),
+    )
+
+
+def _together(parts: list[_Signed]) -> Signatures:
+    none = np.zeros(0, dtype=np.int64)
     return Signatures(
-        np.concatenate(ids),
-        np.concatenate(sizes).astype(np.int32),
-        _list_array([part[0] for part in pairs], [part[1] for part in pairs], np.uint32),
-        _list_array([part[0] for part in codes], [part[1] for part in codes], np.uint16),
+        np.concatenate([none, *(part.ids for part in parts)]),
+        np.concatenate([none, *(part.sizes for part in parts)]).astype(np.int32),
+        _list_array([part.pairs for part in parts], np.uint32),
+        _list_array([part.codes for part in parts], np.uint16),
     )
