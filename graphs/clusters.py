@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -31,6 +30,9 @@ from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MIN_SIZE = 3
 BELONG = 0.5
@@ -99,6 +101,8 @@ def to_networkx(cluster: Cluster) -> nx.Graph[str]:
     Account nodes carry `kind="account"`, `membership`, `score`; entity nodes `kind` (their type). Edges between
     accounts carry `bits` and `layers`, edges to entities `count`.
     """
+    import networkx as nx  # which a run does not need
+
     graph: nx.Graph[str] = nx.Graph(cluster_id=cluster.cluster_id, run_id=cluster.run_id, score=cluster.score)
     members, edges, entities = cluster.members, cluster.edges, cluster.entities
     for account, membership, score in _rows(members, "account_id", "membership", "account_score"):

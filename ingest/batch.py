@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from ringwatch.ingest.validate import ROW_BITS, staging_query
 from ringwatch.ingest.vault import FILE as VAULT
 from ringwatch.ingest.vault import VaultWriter
 from ringwatch.metrics import Stopwatch
+from ringwatch.pieces import Behind
 from ringwatch.workspace import Current, Workspace, derive_key, fsync_path
 
 _NAMED_IN_WARNING = 8
@@ -110,9 +112,11 @@ class _Batch:
         self._vault = opened.enter_context(VaultWriter(workspace, folder))
         self._quarantine = opened.enter_context(QuarantineWriter(workspace, folder))
         maker = TokenMaker(workspace.secret(job.current.token_key), self._config)
+        self._behind = opened.enter_context(Behind())
         self._dictionaries = Dictionaries(
-            self._raw, workspace, self._vault, maker, salt=self._salt, budget=memory // 5
-        )
+            self._raw, workspace, self._keep, maker, salt=self._salt, budget=memory // 5,
+            pool=opened.enter_context(ThreadPoolExecutor(1)),
+        )  # fmt: skip
         self._parts: dict[str, Parts] = {}
         self._read: Counter[str] = Counter()
         self._quarantined: Counter[str] = Counter()
@@ -125,6 +129,8 @@ class _Batch:
         for number, file in enumerate(files):
             for chunk in self._chunks(file):
                 self._take(chunk, number, file)
+        with self._watch.stage("write"):
+            self._behind.wait()
         with self._watch.stage("dedupe"):
             for parts in self._parts.values():
                 parts.close()
@@ -174,11 +180,13 @@ class _Batch:
         self._raw.register("chunk", chunk.rows)
         described = self._raw.sql("DESCRIBE SELECT * FROM chunk").fetchall()
         types = {name: kind for name, kind, *_ in described}
+        with self._watch.stage("prompts"):
+            signed = self._dictionaries.prompts(types)
         with self._watch.stage("tokens"):
             for tokens in self._dictionaries.fill(table, types):
                 self._add("tokens", tokens)
         with self._watch.stage("prompts"):
-            prompts = self._dictionaries.prompts(types)
+            prompts = signed()
             if prompts is not None:
                 self._add("prompts", prompts)
         with self._watch.stage("judge"):
@@ -199,7 +207,10 @@ class _Batch:
     def _add(self, name: str, rows: pa.Table) -> None:
         if name not in self._parts:
             self._parts[name] = Parts(self._job.folder, name)
-        self._parts[name].add(rows)
+        self._behind.do(self._parts[name].add, rows)
+
+    def _keep(self, kind: str, tokens: Any, values: Any) -> None:
+        self._behind.do(self._vault.keep, kind, tokens, values)
 
     # -- what broke the contract --------------------------------------------------------------------------
 

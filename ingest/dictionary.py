@@ -7,7 +7,8 @@ what was lost is worked out again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 import duckdb
@@ -22,7 +23,7 @@ from ringwatch.ingest.normalise import normalise
 from ringwatch.ingest.tokens import Tokeniser
 from ringwatch.ingest.tools import describe_call
 from ringwatch.ingest.validate import text_of
-from ringwatch.ingest.vault import NOTE, PROMPT, TOOL_ARGS, VaultWriter
+from ringwatch.ingest.vault import NOTE, PROMPT, TOOL_ARGS
 from ringwatch.signatures import Signatures, normalise_text, sign_texts
 from ringwatch.workspace import Workspace, derive_key
 
@@ -77,7 +78,8 @@ class TokenMaker:
 
 
 class Dictionaries:
-    """The dictionaries of one batch in `con`. New values go to `vault`, and `fill` yields their tokens.
+    """The dictionaries of one batch in `con`. New values go to `keep` (kind, tokens, originals), and `fill` yields
+    their tokens. Prompts are signed in `pool`.
 
     `salt` keys what a rotation of tokens must not change; `budget` is the memory that raw values may take, in bytes.
     """
@@ -86,15 +88,17 @@ class Dictionaries:
         self,
         con: duckdb.DuckDBPyConnection,
         workspace: Workspace,
-        vault: VaultWriter,
+        keep: Callable[[str, Any, Any], None],
         maker: TokenMaker,
         *,
         salt: str,
         budget: int,
+        pool: Executor,
     ) -> None:
         self._con = con
         self._config = workspace.config
-        self._vault = vault
+        self._keep = keep
+        self._pool = pool
         self._salt = salt
         self._budget = budget
         self._maker = maker
@@ -151,7 +155,7 @@ class Dictionaries:
         made, form, bad = self._maker.make(entity_type, raw)
         good = _kernels.is_null(bad)
         tokens = made.filter(good)
-        self._vault.keep(entity_type, tokens["token"], raw.filter(good))
+        self._keep(entity_type, tokens["token"], raw.filter(good))
         rows = pa.table({"raw": raw, "code": made["entity"], "form": form, "bad": bad, "token": made["token"]})
         self._con.register("incoming", rows)
         columns = f"raw, code, md5_number_lower({literal(self._salt)} || form) AS stable, bad"
@@ -168,7 +172,7 @@ class Dictionaries:
             " JOIN dict_typed d ON d.entity_type = c.kind AND d.raw = c.raw"
             " WHERE c.note IS NOT NULL AND d.bad IS NULL"
         ).to_arrow_table()
-        self._vault.keep(NOTE, rows["token"], rows["note"])
+        self._keep(NOTE, rows["token"], rows["note"])
 
     # -- tool calls ---------------------------------------------------------------------------------------
 
@@ -198,24 +202,26 @@ class Dictionaries:
         self._con.unregister("incoming")
         self._size += table.nbytes
         kept = table.filter(_kernels.is_valid(table["args"]))
-        self._vault.keep(TOOL_ARGS, named_codes("args", np.asarray(kept["args"])), kept["raw"].combine_chunks())
+        self._keep(TOOL_ARGS, named_codes("args", np.asarray(kept["args"])), kept["raw"].combine_chunks())
 
     # -- prompts ------------------------------------------------------------------------------------------
 
-    def prompts(self, types: dict[str, str]) -> pa.Table | None:
-        """Gives every row of `chunk` with a prompt the prompt's identity, in `dict_prompt`; returns those seen for
-        the first time as rows of prompts.parquet, None where the chunk has no such column."""
+    def prompts(self, types: dict[str, str]) -> Callable[[], pa.Table | None]:
+        """Begins to sign the prompts of `chunk`, beside whatever else is done. What it returns ends that: it gives
+        every row with a prompt the prompt's identity, in `dict_prompt`, and returns those seen for the first time as
+        rows of prompts.parquet; None where the chunk has no such column."""
         if "prompt" not in types:
-            return None
+            return lambda: None
         text = text_of("prompt", types["prompt"])
         rows = self._con.sql(
             f"SELECT __row AS row, text FROM (SELECT __row, {text} AS text FROM chunk) WHERE text IS NOT NULL"
         ).to_arrow_table()
-        encoded: Any = rows["text"].combine_chunks().dictionary_encode()
-        texts = encoded.dictionary
-        signed = sign_texts(normalise_text(texts), self._prompt_key)
+        signing = self._pool.submit(_sign_distinct, rows["text"].combine_chunks(), self._prompt_key)
+        return lambda: self._add_prompts(rows["row"], *signing.result())
+
+    def _add_prompts(self, row: Any, encoded: Any, signed: Signatures) -> pa.Table:
         given = pa.array(signed.ids).take(encoded.indices)
-        self._con.register("dict_prompt", pa.table({"row": rows["row"], "id": given}))
+        self._con.register("dict_prompt", pa.table({"row": row, "id": given}))
         ids, first = np.unique(signed.ids, return_index=True)
         place = np.searchsorted(self._prompts, ids)
         known = np.zeros(len(ids), dtype=bool)
@@ -224,8 +230,14 @@ class Dictionaries:
         new = first[~known]
         self._prompts = np.sort(np.concatenate([self._prompts, ids[~known]]), kind="stable")
         if self._config.prompt_exemplars:
-            self._vault.keep(PROMPT, named_codes("prompt", signed.ids[new]), texts.take(pa.array(new)))
+            self._keep(PROMPT, named_codes("prompt", signed.ids[new]), encoded.dictionary.take(pa.array(new)))
         return _prompt_rows(signed, new)
+
+
+def _sign_distinct(texts: Any, key: bytes) -> tuple[Any, Signatures]:
+    """Texts as a dictionary, and the signatures of its values."""
+    encoded = texts.dictionary_encode()
+    return encoded, sign_texts(normalise_text(encoded.dictionary), key)
 
 
 def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:

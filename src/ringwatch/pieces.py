@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
 
+_Parameters = ParamSpec("_Parameters")
 _Piece = TypeVar("_Piece")
 _Result = TypeVar("_Result")
 
@@ -23,3 +25,32 @@ def by_pieces(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece]) -> li
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, pieces))
+
+
+class Behind:
+    """Does work in the background, in the order in which it is given, never more than one piece behind."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[object] | None = None
+
+    def do(self, work: Callable[_Parameters, object], *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
+        """Waits for what was given last, then begins with this."""
+        self.wait()
+        self._last = self._pool.submit(work, *args, **kwargs)
+
+    def wait(self) -> None:
+        """Returns when all is done; raises what went wrong."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self.wait()
