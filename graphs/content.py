@@ -46,18 +46,33 @@ class Families:
     members: tuple[IntArray, IntArray]
 
 
-def prompt_families(con: duckdb.DuckDBPyConnection) -> Families:
-    """Joins the paraphrases among the prompts of the run. Needs `ev`; reads the signatures that ingest made."""
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of a run: their codes, rising, with what ingest signed of each, and who sent which (i, entity, n,
+    first, last)."""
+
+    code: IntArray
+    texts: Texts
+    uses: pd.DataFrame
+
+
+def sent_prompts(con: duckdb.DuckDBPyConnection) -> Prompts:
+    """Reads the prompts of the run. Needs `ev`."""
     table = con.sql(
-        """SELECT prompt, any_value(sketch) AS sketch, any_value(bag) AS bag FROM prompts
-           WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) GROUP BY prompt ORDER BY prompt"""
+        """SELECT prompt, sketch, bag FROM prompts
+           WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) ORDER BY prompt"""
     ).to_arrow_table()
     uses = con.execute(
         """SELECT i, prompt AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last FROM ev
            WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).df()
-    known = table.column("prompt").to_numpy()
-    return _families(PROMPT_FAMILY, known, texts_from(table.column("sketch"), table.column("bag")), uses)
+    texts = texts_from(table.column("sketch"), table.column("bag"))
+    return Prompts(table.column("prompt").to_numpy(), texts, uses)
+
+
+def prompt_families(prompts: Prompts) -> Families:
+    """Joins the paraphrases among the prompts."""
+    return _families(PROMPT_FAMILY, prompts.code, prompts.texts, prompts.uses)
 
 
 def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:

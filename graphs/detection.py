@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +17,7 @@ from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
 from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge, weigh_besides
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
-from ringwatch.graphs.content import prompt_families, tool_chains, tool_targets
+from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets
 from ringwatch.graphs.doubtful import tying
 from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
@@ -120,25 +121,31 @@ def gather(
     """Reads the attached views of the event log, layer by layer; makes temporary tables in `con`."""
     with watch.stage("accounts"):
         accounts = collect_accounts(con)
-    with watch.stage("layers"):
-        incidences = collect_incidences(con, declared)
-        relations = collect_relations(con)
-    with watch.stage("moments"):
-        for addresses in [one for one in incidences if one.spec.name == "ip"]:
-            incidences += moments(con, addresses, accounts)
-        incidences += signup_bursts(con, accounts)
     with watch.stage("prompts"):
-        prompts = prompt_families(con)
-    with watch.stage("tools"):
-        chains = tool_chains(con, key=tool_key)
-        targets = tool_targets(con)
+        sent = sent_prompts(con)
+    with ThreadPoolExecutor(1) as pool:
+        # What takes longest needs the engine no more, and what follows little else.
+        joining = pool.submit(prompt_families, sent)
+        with watch.stage("layers"):
+            incidences = collect_incidences(con, declared)
+            relations = collect_relations(con)
+        with watch.stage("moments"):
+            for addresses in [one for one in incidences if one.spec.name == "ip"]:
+                incidences += moments(con, addresses, accounts)
+            incidences += signup_bursts(con, accounts)
+        with watch.stage("tools"):
+            chains = tool_chains(con, key=tool_key)
+            targets = tool_targets(con)
+        with watch.stage("habits"):
+            habits = collect_habits(con, accounts)
+        with watch.stage("prompts"):
+            prompts = joining.result()
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
     shared += [common_roots(relation, len(accounts)) for relation in relations if relation.spec.name in TREE_KINDS]
     shared += [common_targets(relation) for relation in relations if relation.spec.name in PURSE_KINDS]
     shared = [incidence for incidence in shared if len(incidence.account)]
     with watch.stage("habits"):
-        habits = collect_habits(con, accounts)
         standing = collect_standing(con, accounts, shared)
     return Gathered(accounts, shared, relations, Content(prompts, chains), habits, standing)
 
