@@ -168,16 +168,17 @@ def _moved(contrast: Contrast, place: IntArray, weight: FloatArray) -> Contrast:
 class _Users:
     """What does not change while the entities of a layer are judged.
 
-    By pair: `base` (log2 odds from frequency alone), `entity` (from 0), `band` (grade, octave of size; -1 if large).
-    By band: `usual`, log2 odds of the mean chance by frequency.
+    By pair: `base` (log2 odds from frequency alone), `entity`, `band` (grade, octave of size, from 1; 0 if large).
+    By band: `usual`, log2 odds of the mean chance by frequency, and `size`, how many pairs.
     By entity: `pairs`, those there are in all (`looked`), log2 odds of the mean chance by frequency (`first`), `most`
     gain. By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
     """
 
     base: FloatArray
     entity: IntArray
-    band: IntArray
+    band: npt.NDArray[np.int16]
     usual: FloatArray
+    size: IntArray
     pairs: IntArray
     looked: FloatArray
     first: FloatArray
@@ -188,32 +189,38 @@ class _Users:
 
 
 def _users(model: Model, layer: Shared, uses: Uses) -> _Users:
-    there = np.bincount(layer.entity) > 0
-    present, number = np.flatnonzero(there), np.cumsum(there) - 1
-    entity = number[layer.entity]
-    pairs = np.bincount(entity)
-    users = layer.users[present]
-    users = np.where(users > 0, users, pairs + 1)
+    entity, users = layer.entity, layer.users
+    met = np.bincount(entity, minlength=len(users))
+    pairs = np.maximum(met, 1)
+    users = np.where(users > 0, users, met + 1)
     # Of a large entity only those pairs are seen that share something else as well: the others are strangers.
     looked = np.where(users > ALL_PAIRS, np.maximum(users * (users - 1) / 2, pairs), pairs)
-    band = np.minimum(np.log2(users), SIZES - 1).astype(np.int64)
+    band = np.minimum(np.log2(users), SIZES - 1).astype(np.int16) + np.int16(1)
     if layer.grade is not None:
-        band += SIZES * layer.grade[present]
-    band = np.where(users > ALL_PAIRS, -1, band)[entity]
+        band += (SIZES * layer.grade).astype(np.int16)
+    band = np.where(users > ALL_PAIRS, np.int16(0), band)[entity]
     base = model.prior + np.log2(layer.m) + layer.rarity
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
-    rarity = np.full(len(present), np.inf)
+    rarity = np.full(len(users), np.inf)
     np.minimum.at(rarity, entity, layer.rarity)
     most = np.clip(rarity - np.log2(layer.m), 0.0, GAIN_RANGE[1])
     if layer.event or layer.group in MET:
-        unusual = layer.grade is not None and layer.grade[present] >= UNUSUAL[layer.group]
+        unusual = layer.grade is not None and layer.grade >= UNUSUAL[layer.group]
         most = np.where(unusual, most, 0.0)
-    chance = probability(base)
-    usual = _logit_of_mean(chance, band)
-    first = _logit(np.bincount(entity, chance) / pairs)
-    ties = sum(np.bincount(end, minlength=len(uses.entity)) for end in uses.ends)
+    chance, size = probability(base), np.bincount(band)
     return _Users(
-        base, entity, band, usual, pairs, looked, first, most, number[uses.entity], np.asarray(ties), uses.ends
+        base,
+        entity,
+        band,
+        _logit_of_mean(chance, band, size),
+        size,
+        pairs,
+        looked,
+        _logit(np.bincount(entity, chance, len(users)) / pairs),
+        most,
+        uses.entity,
+        np.add(*(np.bincount(end, minlength=len(uses.entity)) for end in uses.ends)),
+        uses.ends,
     )
 
 
@@ -230,41 +237,40 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
     for _ in range(ENTITY_STEPS):
         best = model.best_bits()
         total = model.bits(unshared, best)
-        own: dict[str, FloatArray] = {}
-        shared = []
-        for layer in model.shared:
-            if layer.name not in known:
-                shared.append(layer)
-                continue
-            users = known[layer.name]
-            if layer.group not in own:
-                own[layer.group] = model.own_bits(layer.group, best[layer.group])
-            posterior = probability(total[layer.pair] - own[layer.group][layer.pair] + layer.bits)
-            gain = _gain(users, posterior, layer.grade is not None or layer.name in OWN_THINGS)
-            shared.append(replace(layer, gain=gain))
+        gains = {}
+        for group in model.groups:
+            others = total - model.own_bits(group, best.pop(group))
+            for layer in model.shared:
+                if layer.group == group and layer.name in known:
+                    posterior = probability(others[layer.pair] + layer.bits)
+                    own_thing = layer.grade is not None or layer.name in OWN_THINGS
+                    gains[layer.name] = _gain(known[layer.name], posterior, own_thing)
+        shared = [replace(one, gain=gains[one.name]) if one.name in gains else one for one in model.shared]
         model = replace(model, shared=shared)
     return model
 
 
 def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
-    # Of large entities no size is judged together; theirs is the last place.
-    common = np.append(_logit_of_mean(posterior, users.band) - users.usual, 0.0)
-    expected = np.bincount(users.entity, probability(users.base + common[users.band])) / users.pairs
-    told = np.bincount(users.entity, posterior)
+    common = _logit_of_mean(posterior, users.band, users.size) - users.usual
+    common[0] = 0.0  # large entities are not judged by their size
+    entities = len(users.pairs)
+    expected = np.bincount(users.entity, probability(users.base + common[users.band]), entities) / users.pairs
+    told = np.bincount(users.entity, posterior, entities)
     pure = (told + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
     # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
     a, b = users.ends
     seen = np.bincount(a, posterior, len(users.use)) + np.bincount(b, posterior, len(users.use))
     own = (seen + USER_PAIRS * pure[users.use]) / (users.ties + USER_PAIRS)
-    pair = _logit(np.minimum(np.minimum(own[a], own[b]), pure[users.entity]))
+    least = np.minimum(own[a], own[b])
+    pair = _logit(np.minimum(least, pure[users.entity], out=least))
     if own_thing:
         # Some operators hide all else: silence is told of pairs already, and of an entity it says no more than once.
         # Who is silent where the others are not is a stranger there all the same.
         mean = told / users.pairs
         like = (seen + USER_PAIRS * mean[users.use]) / (users.ties + USER_PAIRS)
         odd = np.minimum(_logit(np.minimum(like[a], like[b])) - _logit(mean)[users.entity], 0.0)
-        least = _logit(expected)[users.entity] + np.log2(HIDING) + odd
-        pair = np.where(users.band >= 0, np.maximum(pair, least), pair)
+        hiding = _logit(expected)[users.entity] + np.log2(HIDING) + odd
+        pair = np.where(users.band > 0, np.maximum(pair, hiding), pair)
     pair -= users.first[users.entity]
     return np.asarray(np.clip(pair, GAIN_RANGE[0], users.most[users.entity], out=pair))
 
@@ -276,10 +282,9 @@ def _logit(share: FloatArray) -> FloatArray:
     return np.asarray(np.log2(odds, out=odds))
 
 
-def _logit_of_mean(value: FloatArray, band: IntArray) -> FloatArray:
-    """Log2 odds of the mean of `value` by band, drawn to those of 0.5 by a single pair; -1 is no band."""
-    place = band + 1
-    return _logit((np.bincount(place, value)[1:] + 0.5) / (np.bincount(place)[1:] + 1))
+def _logit_of_mean(value: FloatArray, band: npt.NDArray[np.int16], size: IntArray) -> FloatArray:
+    """Log2 odds of the mean of `value` by band, of which each has so many, drawn to those of 0.5 by a single pair."""
+    return _logit((np.bincount(band, value) + 0.5) / (size + 1))
 
 
 def probability(bits: FloatArray) -> FloatArray:
