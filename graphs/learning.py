@@ -168,13 +168,15 @@ def _moved(contrast: Contrast, place: IntArray, weight: FloatArray) -> Contrast:
 class _Users:
     """What does not change while the entities of a layer are judged.
 
-    By pair: `base` (log2 odds from frequency alone), `entity`, `band` (grade, octave of size, from 1; 0 if large).
+    `level` and, by pair, `rarity` are together the log2 odds from frequency alone. By pair as well: `entity`, `band`
+    (grade, octave of size, from 1; 0 if large).
     By band: `usual`, log2 odds of the mean chance by frequency, and `size`, how many pairs.
     By entity: `pairs`, those there are in all (`looked`), log2 odds of the mean chance by frequency (`first`), `most`
     gain. By user of an entity: `use` (the entity), `ties` (pairs). `ends`: by pair the positions there of either end.
     """
 
-    base: FloatArray
+    level: float
+    rarity: FloatArray
     entity: IntArray
     band: npt.NDArray[np.int16]
     usual: FloatArray
@@ -199,7 +201,7 @@ def _users(model: Model, layer: Shared, uses: Uses) -> _Users:
     if layer.grade is not None:
         band += (SIZES * layer.grade).astype(np.int16)
     band = np.where(users > ALL_PAIRS, np.int16(0), band)[entity]
-    base = model.prior + np.log2(layer.m) + layer.rarity
+    level = model.prior + float(np.log2(layer.m))
     # Mates behind one entity are some of all mates: of n accounts, d users cannot make it worth more than (n / d)².
     rarity = np.full(len(users), np.inf)
     np.minimum.at(rarity, entity, layer.rarity)
@@ -207,9 +209,10 @@ def _users(model: Model, layer: Shared, uses: Uses) -> _Users:
     if layer.event or layer.group in MET:
         unusual = layer.grade is not None and layer.grade >= UNUSUAL[layer.group]
         most = np.where(unusual, most, 0.0)
-    chance, size = probability(base), np.bincount(band)
+    chance, size = probability(level + layer.rarity), np.bincount(band)
     return _Users(
-        base,
+        level,
+        layer.rarity,
         entity,
         band,
         _logit_of_mean(chance, band, size),
@@ -254,7 +257,10 @@ def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
     common = _logit_of_mean(posterior, users.band, users.size) - users.usual
     common[0] = 0.0  # large entities are not judged by their size
     entities = len(users.pairs)
-    expected = np.bincount(users.entity, probability(users.base + common[users.band]), entities) / users.pairs
+    moved = users.level + users.rarity
+    moved += common[users.band]
+    expected = np.bincount(users.entity, probability(moved), entities) / users.pairs
+    del moved
     told = np.bincount(users.entity, posterior, entities)
     pure = (told + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
     # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
