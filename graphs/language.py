@@ -10,6 +10,7 @@ Trans. Inf. Theory 1968), and only what is left counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,9 @@ class Language:
 
 def learn_rarity(bags: Sets) -> Language:
     """Rarities, and no word that goes with another."""
-    texts = np.bincount(bags.values, minlength=CODES)
+    # The counts of a piece at a time: the codes as whole numbers would take four times their room.
+    parts = slices(len(bags.values), 1 << 20)
+    texts = sum((np.bincount(bags.values[at], minlength=CODES) for at in parts), np.zeros(CODES, dtype=np.int64))
     rarity = np.log2((len(bags) + BACKGROUND) / np.maximum(texts, 1))
     return Language(rarity, np.full(CODES, -1, dtype=np.int64), np.zeros((0, 0), dtype=np.float32))
 
@@ -87,14 +90,12 @@ def explained(language: Language, group: IntArray, code: IntArray) -> FloatArray
 
     The codes of a group that is shared by two texts say rarity less this much.
     """
-    out = np.zeros(len(code))
-    start = 0
-    while start < len(code):
-        # A piece that stays in the cache, and cuts no group.
-        stop = int(np.searchsorted(group, group[min(start + _PIECE, len(code)) - 1], side="right"))
-        out[start:stop] = _explained(language, group[start:stop], code[start:stop])
-        start = stop
-    return out
+    # No group is cut.
+    ends = np.searchsorted(group, group[np.arange(_PIECE, len(code), _PIECE)], side="right")
+    bounds = np.unique(np.concatenate([[0], ends, [len(code)]])).tolist()
+    pieces = [slice(*both) for both in pairwise(bounds)]
+    found = by_pieces(lambda at: _explained(language, group[at], code[at]), pieces)
+    return np.concatenate([np.zeros(0), *found])
 
 
 def _explained(language: Language, group: IntArray, code: IntArray) -> FloatArray:

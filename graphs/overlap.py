@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from ringwatch.graphs.accounts import IntArray
+from ringwatch.graphs.accounts import BoolArray, IntArray
+from ringwatch.pieces import by_pieces, slices
 
 MEETINGS = 2
 """A pair is looked at when it meets in so many lists."""
@@ -36,7 +37,7 @@ FEWEST_LOOKS, MOST_LOOKS = 20_000_000, 100_000_000
 CANDIDATES = 8_000_000
 """How many pairs are looked at, at most; with more than that a pair has to meet more often."""
 
-_PIECE = 1 << 18
+_PIECE, _SETS = 1 << 18, 1 << 13
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -110,6 +111,18 @@ def _starts(keys: Keys, shift: np.uint64) -> IntArray:
     return np.concatenate(found)
 
 
+def _as_before(keys: Keys, step: int, shift: np.uint64) -> BoolArray:
+    """Where keys, but for their lower `shift` bits, have the value of `step` places before."""
+    same = np.zeros(len(keys), dtype=np.bool_)
+
+    def compare(at: slice) -> None:
+        now, before = keys[at.start + step : at.stop + step], keys[at]
+        same[at.start + step : at.stop + step] = now >> shift == before >> shift
+
+    by_pieces(compare, slices(len(keys) - step, _PIECE))
+    return same
+
+
 def _meetings(lists: Keys, looks: int) -> Keys:
     """(first << 32 | second) of neighbours in lists, once for each list they meet in; at most so many unless even
     next neighbours are more."""
@@ -136,27 +149,30 @@ def _meetings(lists: Keys, looks: int) -> Keys:
 def _lists(sets: Sets) -> Keys:
     """(element << 32 | set), sorted: each set at its elements that another set has as well, at the rarest of them
     where there are more than `PLACES` in all."""
-    keys = sets.values.astype(np.uint64)
-    keys <<= _HALF
-    keys |= np.repeat(np.arange(len(sets), dtype=np.uint32), sets.sizes)
+    keys = np.empty(len(sets.values), dtype=np.uint64)
+
+    def fill(part: slice) -> None:
+        place = slice(sets.offsets[part.start], sets.offsets[part.stop])
+        owner = np.repeat(np.arange(part.start, part.stop, dtype=np.uint64), sets.sizes[part])
+        keys[place] = (sets.values[place].astype(np.uint64) << _HALF) | owner
+
+    by_pieces(fill, slices(len(sets), _SETS))
     keys.sort()
-    spread = np.diff(np.append(_starts(keys, _HALF), len(keys)))
-    several = spread >= 2
-    keys = keys[np.repeat(several, spread)]
+    again = _as_before(keys, 1, _HALF)
+    again[:-1] |= again[1:]
+    keys = keys[again]
     if len(keys) <= PLACES:
         return keys
     # Sets have numbers of 28 bits and elements, counted through, of 30; how widely one is spread takes 6: one sort.
-    spread = spread[several]
+    spread = np.diff(np.append(_starts(keys, _HALF), len(keys)))
     name = np.minimum(4 * np.log2(spread), 63).astype(np.uint64) << np.uint64(30)
     name |= np.arange(len(spread), dtype=np.uint64)
     keys &= _LOW
     keys <<= np.uint64(36)
     keys |= np.repeat(name, spread)
     keys.sort()
-    starts = _starts(keys, np.uint64(36))
-    sizes = np.diff(np.append(starts, len(keys)))
-    most = max(PLACES // len(sizes), MEETINGS)
-    chosen = keys[np.arange(len(keys)) - np.repeat(starts, sizes) < most]
+    most = max(PLACES // len(_starts(keys, np.uint64(36))), MEETINGS)
+    chosen = keys[~_as_before(keys, most, np.uint64(36))]
     lists = ((chosen & np.uint64((1 << 30) - 1)) << _HALF) | (chosen >> np.uint64(36))
     lists.sort()
     return np.asarray(lists)
