@@ -107,7 +107,6 @@ def _em(sample: Model, share: float) -> Model:
     chance = {group: np.flatnonzero(sample.both[group]) for group in hit_by}
     # What a group has to do with a pair's being a candidate says nothing of who has anything there.
     open_ = {group: elsewhere[group] | ~shares for group in sample.presence}
-    places = {one.name: _place(one) for one in (*sample.contrasts, *sample.presence.values())}
     for _ in range(EM_STEPS):
         few = _with_rates(few, sample)
         p = probability(sample.bits(few.unshared_bits()[of_pair]))
@@ -120,11 +119,8 @@ def _em(sample: Model, share: float) -> Model:
             hits = free[layer.group][pairs].sum() + PSEUDO_PAIRS * start[layer.name]
             shared.append(replace(layer, m=float(np.clip(hits / chances[layer.group], *M_RANGE))))
         sharing = weight * shares
-        contrasts = [_moved(contrast, places[contrast.name], sharing) for contrast in sample.contrasts]
-        presence = {
-            group: _moved(habit, places[habit.name], weight * open_[group])
-            for group, habit in sample.presence.items()
-        }
+        contrasts = [_moved(contrast, sharing) for contrast in sample.contrasts]
+        presence = {group: _moved(habit, weight * open_[group]) for group, habit in sample.presence.items()}
         prior = float(np.log2(np.clip(mates.mean(), *MATES) / max(n - 1, 1)))
         sample = replace(sample, shared=shared, contrasts=contrasts, presence=presence, prior=prior)
     return sample
@@ -150,13 +146,9 @@ def _with_rates(model: Model, other: Model) -> Model:
     )
 
 
-def _place(contrast: Contrast) -> IntArray:
-    """Bands counted from 1: place 0 is that of the unknown."""
-    return contrast.band.astype(np.int64) + 1
-
-
-def _moved(contrast: Contrast, place: IntArray, weight: FloatArray) -> Contrast:
-    found = np.bincount(place, weight, minlength=len(contrast.u) + 1)[1:]
+def _moved(contrast: Contrast, weight: FloatArray) -> Contrast:
+    # Place 0 is that of the unknown.
+    found = np.bincount(contrast.band + np.int8(1), weight, minlength=len(contrast.u) + 1)[1:]
     seen: FloatArray = found + PSEUDO_PAIRS * contrast.u
     chance = seen.sum() * contrast.u
     # Fewer than by chance say nothing where chance gives hardly one.
