@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,32 @@ def test_a_template_of_thousands_makes_no_more_pairs_than_texts_times_neighbours
     assert (first < second).all()
     family = find_families(texts).family
     assert np.unique(family, return_counts=True)[1].max() > 1980
+
+
+@pytest.mark.parametrize("places", [10**6, 300])
+def test_sets_meet_at_the_rarest_elements_that_they_share(monkeypatch: pytest.MonkeyPatch, places: int) -> None:
+    monkeypatch.setattr(overlap, "PLACES", places)
+    monkeypatch.setattr(overlap, "_PIECE", 7)
+    monkeypatch.setattr(overlap, "_SETS", 3)
+    rng = np.random.default_rng(5)
+    sets = [np.unique(np.minimum(rng.zipf(1.3, 20), 4_000_000_000)) for _ in range(60)]
+    offsets = np.cumsum([0, *map(len, sets)])
+    first, second = meeting_pairs(Sets(np.concatenate(sets).astype(np.uint32), offsets))
+
+    spread = Counter(int(element) for one in sets for element in one)
+    name = {element: place for place, element in enumerate(sorted(e for e in spread if spread[e] > 1))}
+    brought = [sorted((int(4 * np.log2(spread[e])), name[e]) for e in map(int, one) if e in name) for one in sets]
+    if sum(map(len, brought)) > places:
+        most = places // sum(map(bool, brought))
+        brought = [one[:most] for one in brought]
+    lists: dict[int, list[int]] = {}
+    for number, one in enumerate(brought):
+        for _, element in one:
+            lists.setdefault(element, []).append(number)
+    met = Counter(
+        (a, b) for one in lists.values() for i, a in enumerate(one) for b in one[i + 1 : i + 1 + overlap.REACH]
+    )
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == sorted(p for p in met if met[p] > 1)
 
 
 def test_the_order_of_the_texts_does_not_change_who_is_joined() -> None:
