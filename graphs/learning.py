@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared
 from ringwatch.graphs.pairs import ALL_PAIRS
+from ringwatch.pieces import by_pieces, slices
 
 EM_STEPS = 25
 EM_SAMPLE = 400_000
@@ -50,6 +51,8 @@ SIZES = 8
 
 GAIN_RANGE = (-8.0, 8.0)
 """Bounds, in bits, of what the users of an entity can add to its frequency or take."""
+
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,7 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
             others = total - model.own_bits(group, best.pop(group))
             for layer in model.shared:
                 if layer.group == group and layer.name in known:
-                    posterior = probability(others[layer.pair] + layer.bits)
+                    posterior = _posterior(layer, others)
                     own_thing = layer.grade is not None or layer.name in OWN_THINGS
                     gains[layer.name] = _gain(known[layer.name], posterior, own_thing)
         shared = [replace(one, gain=gains[one.name]) if one.name in gains else one for one in model.shared]
@@ -245,32 +248,49 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
     return model
 
 
+def _posterior(layer: Shared, others: FloatArray) -> FloatArray:
+    """Of the pairs that share something in a layer, from that and from what all other groups say."""
+    found, bits = np.empty(len(layer.pair)), layer.bits
+
+    def weigh(at: slice) -> None:
+        found[at] = probability(others[layer.pair[at]] + bits[at])
+
+    by_pieces(weigh, slices(len(found), _PIECE))
+    return found
+
+
 def _gain(users: _Users, posterior: FloatArray, own_thing: bool) -> FloatArray:
     common = _logit_of_mean(posterior, users.band, users.size) - users.usual
     common[0] = 0.0  # large entities are not judged by their size
-    entities = len(users.pairs)
-    moved = users.level + users.rarity
-    moved += common[users.band]
-    expected = np.bincount(users.entity, probability(moved), entities) / users.pairs
-    del moved
+    entities, found = len(users.pairs), np.empty(len(posterior))
+
+    def move(at: slice) -> None:
+        found[at] = probability(users.level + users.rarity[at] + common[users.band[at]])
+
+    by_pieces(move, slices(len(found), _PIECE))
+    expected = np.bincount(users.entity, found, entities) / users.pairs
     told = np.bincount(users.entity, posterior, entities)
     pure = (told + ENTITY_PAIRS * expected) / (users.looked + ENTITY_PAIRS)
     # Some of an entity's users may be strangers to the rest: a pair is judged by the greater stranger of its ends.
     a, b = users.ends
     seen = np.bincount(a, posterior, len(users.use)) + np.bincount(b, posterior, len(users.use))
     own = (seen + USER_PAIRS * pure[users.use]) / (users.ties + USER_PAIRS)
-    least = np.minimum(own[a], own[b])
-    pair = _logit(np.minimum(least, pure[users.entity], out=least))
-    if own_thing:
-        # Some operators hide all else: silence is told of pairs already, and of an entity it says no more than once.
-        # Who is silent where the others are not is a stranger there all the same.
-        mean = told / users.pairs
-        like = (seen + USER_PAIRS * mean[users.use]) / (users.ties + USER_PAIRS)
-        odd = np.minimum(_logit(np.minimum(like[a], like[b])) - _logit(mean)[users.entity], 0.0)
-        hiding = _logit(expected)[users.entity] + np.log2(HIDING) + odd
-        pair = np.where(users.band > 0, np.maximum(pair, hiding), pair)
-    pair -= users.first[users.entity]
-    return np.asarray(np.clip(pair, GAIN_RANGE[0], users.most[users.entity], out=pair))
+    mean = told / users.pairs
+    like = (seen + USER_PAIRS * mean[users.use]) / (users.ties + USER_PAIRS) if own_thing else own
+
+    def judge(at: slice) -> None:
+        entity = users.entity[at]
+        pair = _logit(np.minimum(np.minimum(own[a[at]], own[b[at]]), pure[entity]))
+        if own_thing:
+            # Some operators hide all else: silence is told of pairs already, and of an entity it says no more than
+            # once. Who is silent where the others are not is a stranger there all the same.
+            odd = np.minimum(_logit(np.minimum(like[a[at]], like[b[at]])) - _logit(mean[entity]), 0.0)
+            least = _logit(expected[entity]) + np.log2(HIDING) + odd
+            pair = np.where(users.band[at] > 0, np.maximum(pair, least), pair)
+        found[at] = np.clip(pair - users.first[entity], GAIN_RANGE[0], users.most[entity])
+
+    by_pieces(judge, slices(len(found), _PIECE))
+    return found
 
 
 def _logit(share: FloatArray) -> FloatArray:
