@@ -42,6 +42,7 @@ RHYTHM_PAIRS = 100_000
 COMMON = 0.1
 """A country that a greater share of accounts declares is one that many are in."""
 
+HOME = "home"
 HOME_OCTAVES = 8
 """Countries are told apart by the share of all accounts that declare them, by octaves."""
 
@@ -233,4 +234,4 @@ def home(country: IntArray) -> list[Habit]:
         same = np.where(country[a] == country[b], octave[country[a]], 0)
         return np.where((country[a] >= 0) & (country[b] >= 0), same, -1).astype(np.int8)
 
-    return [Habit("home", "home", "They are of", HOME_WORDS, band, at_will=True)]
+    return [Habit(HOME, HOME, "They are of", HOME_WORDS, band, at_will=True)]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared
+from ringwatch.graphs.habits import HOME
 from ringwatch.graphs.pairs import ALL_PAIRS
 from ringwatch.pieces import by_pieces, slices
 
@@ -226,15 +227,17 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
     """Moves each entity's bits to what the pairs that share it show in all other groups.
 
     For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
-    frequency and is the mean posterior of its pairs given everything but their own group; entities of about one size
-    are judged together first, and each of its users apart last: a home whose line is an operation's proxy as well is
-    no part of the operation.
+    frequency and is the mean posterior of its pairs given everything but their own group and their country, since a
+    name or a phrase of one country is shared by strangers who are all of it; entities of about one size are judged
+    together first, and each of its users apart last: a home whose line is an operation's proxy as well is no part of
+    the operation.
     """
     known = {layer.name: _users(model, layer, uses[layer.name]) for layer in model.shared if len(layer.pair)}
     unshared = model.unshared_bits()
+    home = sum((contrast.bits for contrast in model.contrasts if contrast.name == HOME), np.zeros(len(model)))
     for _ in range(ENTITY_STEPS):
         best = model.best_bits()
-        total = model.bits(unshared, best)
+        total = model.bits(unshared, best) - home
         gains = {}
         for group in model.groups:
             others = total - model.own_bits(group, best.pop(group))
