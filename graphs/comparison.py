@@ -13,7 +13,7 @@ from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArra
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.habits import Bands, Habit, home
 from ringwatch.graphs.layers import Incidence, Relation
-from ringwatch.graphs.learning import MATES, Uses, learn
+from ringwatch.graphs.learning import MATES, MET, Uses, learn
 from ringwatch.graphs.pairs import ALL_PAIRS
 from ringwatch.pieces import by_pieces, slices
 
@@ -39,6 +39,9 @@ HARMFUL = 0.5
 """Least probability of the harmful kind at which an account counts as doing harm."""
 
 RANDOM_PAIRS = 400_000
+DOUBLING = 0.5
+"""Bits that a doubling of what is shared adds, of what is somebody's own."""
+
 DEGREE_POWER = 0.5
 """How strongly the degrees of both ends weaken a direct relation (0: not, 1: the configuration model)."""
 
@@ -123,10 +126,10 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, coun
     matrix.sum_duplicates()
     matrix.data[:] = 1
     found = _rarest(matrix, first, second)
-    ends = found.ends
-    worth = rarity[order[found.column]] + 0.5 * np.log2(found.count)
-    worth -= _tries(matrix, u[order], ends, found.count)
-    spec, pair, entity, users = incidence.spec, found.pair, order[found.column], degree
+    spec, pair, ends, entity, users = incidence.spec, found.pair, found.ends, order[found.column], degree
+    # How many they share of what populations meet in says nothing; moments of an address are told apart already.
+    several = np.zeros(len(pair)) if spec.group in MET and not spec.event else np.log2(found.count)
+    worth = rarity[entity] - _tries(matrix, u[order], found, several) + DOUBLING * several
     worth -= _commoner_at_home(incidence, rarity, entity, country[first[pair]], country[second[pair]], country)
     if incidence.refined is None:
         there = np.zeros(matrix.nnz, dtype=np.bool_)
@@ -176,22 +179,30 @@ def _rarest(matrix: sp.csr_matrix, first: IntArray, second: IntArray) -> _Rarest
     return _Rarest(pair, column, count, (mine, its))
 
 
-def _tries(matrix: sp.csr_matrix, u: FloatArray, ends: tuple[IntArray, IntArray], count: IntArray) -> FloatArray:
-    """What the tries of both ends (places of entries of the matrix of accounts and entities) take from the rarity of
-    what they share: who has fifty addresses meets a stranger in one of them fifty times as easily (the geometric mean
-    of both), in all fifty no more so. An account tries with each entity that is as rare as that, or rarer.
+def _tries(matrix: sp.csr_matrix, u: FloatArray, found: _Rarest, several: FloatArray) -> FloatArray:
+    """What the tries of both ends take from the rarity of what they share: who has fifty addresses meets a stranger
+    in one of them fifty times as easily (the configuration model; Newman, "The structure and function of complex
+    networks", SIAM Review 2003, section IV.B, of accounts and entities).
 
-    Columns come by rising rarity; `u` is the chance of each.
+    Of t tries of one and s of the other, things as rare as what they share or rarer, t·s·C meet by chance, where C is
+    Σ d² over the square of Σ d, of all such things with d users each. Where fewer than all have any, having one is a
+    part of the chance: n stands for one Σ d. `several` is log2 of how many things count as met in together: all four
+    cards of one, which are all four of the other, are met in once.
+
+    Columns of the matrix of accounts and entities come by rising rarity; `u` is the chance of each.
     """
-    row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    n = matrix.shape[0]
+    row = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
     chance = u[matrix.indices]
-    rest = np.append(np.cumsum(chance[::-1])[::-1], 0.0)
     # Equally rare ones are tries alike, whatever their order.
     new = np.append(True, (row[1:] != row[:-1]) | (chance[1:] != chance[:-1]))[: len(row)]
     start = np.flatnonzero(new)[np.cumsum(new) - 1]
-    log = np.log2(np.maximum(rest[start] - rest[matrix.indptr[row + 1]], chance) / chance)
-    tries = (log[ends[0]] + log[ends[1]]) / 2
-    return np.asarray(np.maximum(tries - np.log2(count) / 2, 0.0))
+    alike = np.searchsorted(-u, -u)
+    users, pairs = (np.cumsum(part[::-1])[::-1][alike] for part in (u * n, (u * n) ** 2))
+    meeting = np.log2(pairs / (users * np.maximum(users, n)))
+    tries = np.log2(matrix.indptr[row + 1] - start)
+    met = tries[found.ends[0]] + tries[found.ends[1]] + meeting[found.column]
+    return np.asarray(np.maximum(np.log2(-np.expm1(-np.exp2(met)) / u[found.column]) - 2 * several, 0.0))
 
 
 def _commoner_at_home(

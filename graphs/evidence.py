@@ -1,9 +1,9 @@
 """Evidence in bits: for each candidate pair, log2 of how much likelier what it has in common is under one operator.
 
 The Fellegi–Sunter model (Fellegi and Sunter, "A theory for record linkage", JASA 1969) on graph evidence. For a
-shared entity u is its own frequency (term-frequency adjustment, as Splink has it), moved by what its users have in
-common besides (`graphs.learning`); what saturates counts once: layers of one group give their strongest, and each
-doubling of the entities shared within a layer adds half a bit. For contrasts (how far apart two sign-ups are, how
+shared entity u is its own frequency (term-frequency adjustment, as Splink has it), by how many such things both ends
+have (`graphs.comparison`), moved by what its users have in common besides (`graphs.learning`); what saturates counts
+once: layers of one group give their strongest. For contrasts (how far apart two sign-ups are, how
 alike two volumes) u comes from random pairs. Nothing in common where both had the chance speaks against, and so does
 it where only one of them has anything of the sort at all. Where neither has, or both have, they have that habit in
 common, of several the strongest: accounts that do little lack everything. None of that goes without bound: some
@@ -38,10 +38,10 @@ LEAST_ABSENT = 0.05
 class Shared:
     """One layer on the candidate pairs.
 
-    By pair that shares anything: `pair` (its position), `rarity` (bits: `log2(1 / u)` of the rarest entity that it
-    shares plus half of log2 of how many), `count` (how many), `entity` (the rarest; of a relation its busier end) and
-    `gain` (the bits that the entity's other users add or take). By entity: `users` (accounts; 0 for relations) and
-    `common` (whether strangers are known to share it; empty for relations) and `grade` (as of `Incidence`). An
+    By pair that shares anything: `pair` (its position), `rarity` (bits: `log2(1 / u)`, u the chance of strangers who
+    have as much to share something as rare), `count` (how many), `entity` (the rarest; of a relation its busier end)
+    and `gain` (the bits that the entity's other users add or take). By entity: `users` (accounts; 0 for relations)
+    and `common` (whether strangers are known to share it; empty for relations) and `grade` (as of `Incidence`). An
     `event` is nobody's own: however alike those are who took part, its frequency says the most that it is worth.
     """
 
