@@ -155,6 +155,7 @@ def _calibrated(title: str, found: list[dict[str, Any]]) -> Iterator[Figure]:
     for name, what, bound in (
         ("pairs", "expected calibration error of edge probabilities", CALIBRATION_ERROR),
         ("standing", "the same, of edges that stand", None),
+        ("grouped", "the same, were a campus one party, as a company is", None),
         ("strict", "the same, were no benign group one", None),
     ):
         values = [float(document["calibration"][name]["ece"]["value"]) for document in found]

@@ -104,7 +104,8 @@ def _show_calibration(session: Session, calibration: Calibration) -> None:
         )
         for name, one in {
             "all": calibration.pairs, "edges that stand": calibration.standing,
-            "all, benign groups wrong": calibration.strict, **layers,
+            "all, were a campus one party": calibration.grouped,
+            "all, were no benign group one": calibration.strict, **layers,
         }.items()
     ]  # fmt: skip
     columns = ("pairs", "number", "claimed", "right", "error", "95 %", "error, equal mass")

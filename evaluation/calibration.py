@@ -16,6 +16,9 @@ from ringwatch.evaluation.truth import ObjectArray, Truth, place
 from ringwatch.graphs import Model
 from ringwatch.graphs.learning import probability
 
+PLACES = frozenset({"campus", "internet_cafe"})
+"""Kinds of benign groups that are strangers in one place; they are no party, as a household or a company is."""
+
 PLOTTED = 5
 """Layers in a plot, by number of pairs."""
 
@@ -75,11 +78,12 @@ class Claimed:
 @dataclass(frozen=True)
 class Calibration:
     """Reliability of all candidate pairs, and of the edges that stand; by layer, of the pairs on which that layer is
-    the strongest evidence. `strict` counts no benign group as one. `clusters`: of the scores of clusters and of their
-    coordination."""
+    the strongest evidence. `grouped` counts every benign group as one party, `strict` none. `clusters`: of the scores
+    of clusters and of their coordination."""
 
     pairs: Reliability
     standing: Reliability
+    grouped: Reliability
     strict: Reliability
     layers: dict[str, Reliability]
     kinds: tuple[Claimed, ...]
@@ -89,6 +93,7 @@ class Calibration:
         return {
             "pairs": self.pairs.document(),
             "standing": self.standing.document(),
+            "grouped": self.grouped.document(),
             "strict": self.strict.document(),
             "layers": [{"layer": name, **one.document()} for name, one in self.layers.items()],
             "kinds": [asdict(one) for one in self.kinds],
@@ -111,12 +116,13 @@ def calibrate(
     """Holds the probabilities of a model's candidate pairs, and those of clusters, to the truth.
 
     What counts: pairs both ends of which are labelled, seen by the run and not left out of the evaluation. A pair is
-    right where both ends are in one true group (one group_id, one label), operation or benign: bits are of
-    coordination, and a company is as coordinated as an operation. It is wrong where they are in two, or where an end
-    is a benign account of no known group; `strict` counts the pairs of benign groups as wrong as well. Pairs with an
-    abusive account without a group are left out, since who its mates are is not known. This is the convention of the
-    pair figures. A cluster counts where more than half of its members are labelled; a score is right where more than
-    half are in one abusive group, coordination where they are in one true group of either sort.
+    right where both ends are of one party, that is in one true group (one group_id, one label), operation or benign:
+    bits are of coordination, and a company is as coordinated as an operation. Those who only share a place (`PLACES`)
+    are strangers. A pair is wrong where they are in two, or where an end is a benign account of no known group;
+    `grouped` counts those of one place as right, `strict` the pairs of all benign groups as wrong. Pairs with an
+    abusive account without a group are left out, since who its mates are is not known. A cluster counts where more
+    than half of its members are labelled; a score is right where more than half are in one abusive group,
+    coordination where they are in one true group of either sort.
 
     Args:
         accounts: ids in the order of the model's indexes. members: cluster_id, account_id. clusters: cluster_id,
@@ -130,10 +136,12 @@ def calibrate(
     counted = np.flatnonzero((first >= 0) & (second >= 0))
     first, second = first[counted], second[counted]
     right = (truth.group[first] >= 0) & (truth.group[first] == truth.group[second])
+    strangers = _of_places(benign_groups)
+    party = right & ~np.isin(truth.group_id[first], strangers)
     claim = probability(model.bits()[counted])
     units = truth.units
 
-    def of(some: BoolArray, right: BoolArray = right) -> Reliability:
+    def of(some: BoolArray, right: BoolArray = party) -> Reliability:
         ends = units[first[some]], units[second[some]]
         return reliability(claim[some], right[some], ends, resamples=resamples, seed=seed)
 
@@ -142,11 +150,18 @@ def calibrate(
     return Calibration(
         of(everything),
         of(claim > 0.5),
+        of(everything, right),
         of(everything, right & truth.positive[first]),
         {name: of(strongest == number) for number, name in enumerate(names) if (strongest == number).any()},
         _kinds(claim, right, truth.group_id[first], operations, benign_groups),
         _clusters(truth, members, clusters, resamples=resamples, seed=seed),
     )
+
+
+def _of_places(benign_groups: pd.DataFrame | None) -> list[str]:
+    if benign_groups is None:
+        return []
+    return sorted(set(benign_groups.loc[benign_groups["kind"].isin(PLACES), "group_id"]))
 
 
 def _clusters(

@@ -89,7 +89,7 @@ def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str
 def test_calibration_is_of_pairs_that_the_run_weighed(everything: tuple[Done, str], folder: Path) -> None:
     done, page = everything
     found = done.document["calibration"]
-    assert set(found) == {"pairs", "standing", "strict", "layers", "kinds", "clusters"}
+    assert set(found) == {"pairs", "standing", "grouped", "strict", "layers", "kinds", "clusters"}
     assert {name: one["clusters"] > 10 for name, one in found["clusters"].items()} == {
         "score": True,
         "coordination": True,
@@ -98,7 +98,7 @@ def test_calibration_is_of_pairs_that_the_run_weighed(everything: tuple[Done, st
     assert sum(one["pairs"] for one in pairs["bins"]) == pairs["pairs"]
     assert sum(one["pairs"] for one in found["layers"]) <= pairs["pairs"]
     assert sum(one["pairs"] for one in found["kinds"]) == pairs["pairs"]
-    assert found["strict"]["right"]["value"] < pairs["right"]["value"]
+    assert found["strict"]["right"]["value"] < pairs["right"]["value"] < found["grouped"]["right"]["value"]
     assert found["standing"]["claimed"]["value"] > 0.5 > pairs["claimed"]["value"]
     assert {"device", "payment", "prompt_family"} <= {one["layer"] for one in found["layers"]}
     assert {"different", "shared_cards", "benign company"} <= {one["kind"] for one in found["kinds"]}

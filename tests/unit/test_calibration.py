@@ -127,7 +127,13 @@ def test_which_pairs_count_and_which_are_right() -> None:
     # Claims of .75: one right, one wrong. Claims of .25: none right.
     assert found.pairs.ece.value == pytest.approx(0.5 * 0.25 + 0.5 * 0.25)
     assert (found.standing.pairs, found.standing.right.value) == (2, 0.5)
-    assert found.strict == found.pairs
+    assert found.strict == found.grouped == found.pairs
+
+
+def test_who_shares_a_place_is_no_party() -> None:
+    found = _calibrated(pd.DataFrame({"account_id": ["a2", "a3"], "group_id": "hall", "kind": "campus"}))
+    assert found.pairs.right.value == found.strict.right.value == 0.25
+    assert found.grouped.right.value == 0.5
 
 
 def test_a_benign_group_is_right_about_itself_but_not_strictly() -> None:
