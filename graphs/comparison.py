@@ -66,7 +66,7 @@ def build_model(
     n, out = len(accounts), frozenset(without)
     country = accounts.frame["country"].to_numpy(dtype=np.int64)
     met = [_share(incidence, first, second, n, country) for incidence in incidences]
-    met += [_relate(relation, first, second, n) for relation in relations]
+    met += [_relate(relation, first, second, n, country) for relation in relations]
     shared, uses = [layer for layer, _ in met], {layer.name: one for layer, one in met}
     habits = [*_own_columns(accounts), *home(country), *habits]
     habits = [habit for habit in habits if not out & {habit.name, habit.group}]
@@ -224,12 +224,16 @@ def _commoner_at_home(
     return less
 
 
-def _relate(relation: Relation, first: IntArray, second: IntArray, n: int) -> tuple[Shared, Uses]:
+def _relate(relation: Relation, first: IntArray, second: IntArray, n: int, country: IntArray) -> tuple[Shared, Uses]:
     degree = np.bincount(np.r_[relation.src, relation.dst], minlength=n).astype(np.float64)
     key = np.unique(np.minimum(relation.src, relation.dst) * n + np.maximum(relation.src, relation.dst))
     pair = np.searchsorted(first * n + second, key)
     a, b = key // n, key % n
-    chance = 2 * len(key) / n**2 * (degree[a] * degree[b] / max(degree.mean(), 1e-9) ** 2) ** DEGREE_POWER
+    # People deal with people of their country: between two of one it is as common as it is there.
+    home = np.where(country[a] == country[b], country[a], -1)
+    people, dealings = (np.bincount(of[of >= 0], minlength=country.max(initial=0) + 1) for of in (country, home))
+    common = np.where(home >= 0, dealings[home] / people[home].clip(1) ** 2, len(key) / n**2)
+    chance = 2 * np.maximum(common, len(key) / n**2) * (degree[a] * degree[b] / degree.mean() ** 2) ** DEGREE_POWER
     rarity = -np.log2(np.minimum(chance, 1.0))
     # An account of many relations is judged by all of them, as an entity is by its users.
     hub = np.where(degree[a] >= degree[b], a, b)

@@ -236,6 +236,23 @@ def test_what_people_of_one_country_meet_in_makes_no_two_of_them_one_operators()
     assert standing(_accounts(n))[1] > 0.03, "without countries a language and its carriers are a ring"
 
 
+def test_who_invites_a_countryman_is_as_rare_as_that_is_in_the_country() -> None:
+    n, small = 2_000, 100
+    country = np.where(np.arange(n) < small, 1, 0)
+    src, dst = np.arange(0, small, 2), np.arange(1, small, 2)
+    invite = LayerSpec("invite", "invite", 0.1, "an invitation")
+    invited = Relation(invite, np.append(src, 0), np.append(dst, 1_999), np.ones(51, dtype=np.int64))
+    first, second = candidate_pairs([], [invited], n, seed=1)
+
+    def rarity(accounts: AccountTable) -> list[float]:
+        (layer,) = build_model(accounts, [], [invited], first, second, seed=1).shared
+        return [float(layer.rarity[(first == 0) & (second == end)][0]) for end in (1, 1_999)]
+
+    abroad, everywhere = rarity(_accounts(n, country=country)), rarity(_accounts(n))
+    assert abroad[0] == pytest.approx(everywhere[0] + np.log2(small**2 / 50) - np.log2(n**2 / 51))
+    assert abroad[1] == everywhere[1]
+
+
 def test_another_country_is_bounded_as_what_operators_hide() -> None:
     country = np.array([0, 0, 1, -1])
     (habit,) = home(country)
