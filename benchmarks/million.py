@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from ringwatch.gnn import feature_blocks, full_view
@@ -24,10 +25,9 @@ ACCOUNTS, COLUMNS, OWN, LABELLED = 1_000_000, 40, 28, 2000
 GROUP = 6
 
 
-def made() -> tuple[Graph, Labels]:
-    """The graph and its labels; the same each time."""
+def drawn(n: int) -> tuple[Graph, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """A graph of `n` accounts, the group of each, and which are abusive; the same each time."""
     rng = np.random.default_rng(0)
-    n = ACCOUNTS
     group = np.arange(n) // GROUP
     abusive = rng.random(group[-1] + 1)[group] < 0.02
     features = rng.normal(size=(n, COLUMNS)).astype(np.float32)
@@ -46,8 +46,14 @@ def made() -> tuple[Graph, Labels]:
     names = tuple(f"c{number}" for number in range(COLUMNS))
     ids = np.arange(n).astype(object)
     graph = Graph(ids, features, names, (tie, mates, shared), base, tuple(range(11)), OWN, carriers=2)
-    label = np.full(n, UNKNOWN, dtype=np.int8)
-    label[rng.choice(np.flatnonzero(abusive), LABELLED, replace=False)] = ABUSIVE
+    return graph, group, abusive
+
+
+def made() -> tuple[Graph, Labels]:
+    """The graph of a million accounts, and its labels."""
+    graph, group, abusive = drawn(ACCOUNTS)
+    label = np.full(ACCOUNTS, UNKNOWN, dtype=np.int8)
+    label[np.random.default_rng(1).choice(np.flatnonzero(abusive), LABELLED, replace=False)] = ABUSIVE
     return graph, Labels(label, group, np.where(label == ABUSIVE, 0.0, np.nan))
 
 

@@ -1,6 +1,6 @@
 """`make bench`: runs the benchmarks that are named, or all; prints a line a figure, writes docs/results.md.
 
-usage: run.py [floor] [hop] [easy] [medium] [hard] [gnn] [rare] [paraphrase] [neo4j] [crash] [crash-neo4j]
+usage: run.py [floor] [hop] [easy] [medium] [hard] [gnn] [gpu] [rare] [paraphrase] [neo4j] [crash] [crash-neo4j]
               [--seeds N] [--kills N]
 Exit status 1 when a figure misses what it is held to.
 """
@@ -19,11 +19,15 @@ from pathlib import Path
 
 import crash
 import floor
+import gpu
 import learning
 import paraphrase
 import quality
 import rates
 from figures import Figure, table
+
+from ringwatch.errors import UsageError
+from ringwatch.gnn.models.torch_here import pick_device
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -58,6 +62,7 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "medium": lambda: quality.worlds(OUT, "medium", seeds=seeds),
         "hard": lambda: quality.worlds(OUT, "hard", seeds=seeds),
         "gnn": lambda: learning.gnn(OUT, _optional(SHARED / "data" / "hop"), seeds=min(seeds, 2)),
+        "gpu": _gpu,
         "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
         "paraphrase": paraphrase.run,
         "neo4j": lambda: _with_server(_neo4j),
@@ -80,6 +85,14 @@ def _with_server(benchmark: Callable[[rates.Server], list[Figure]]) -> list[Figu
         return rates.with_server(benchmark)
     except rates.ServerError as error:
         raise NotHereError(str(error)) from error
+
+
+def _gpu() -> list[Figure]:
+    try:
+        pick_device("cuda")
+    except UsageError as error:
+        raise NotHereError(f"{error}") from error
+    return gpu.run(OUT)
 
 
 def _machine() -> str:
@@ -106,7 +119,7 @@ def main() -> int:
     parser.add_argument(
         "names",
         nargs="*",
-        help="floor, hop, easy, medium, hard, gnn, rare, paraphrase, neo4j, crash, crash-neo4j; all",
+        help="floor, hop, easy, medium, hard, gnn, gpu, rare, paraphrase, neo4j, crash, crash-neo4j; all",
     )
     parser.add_argument("--seeds", type=int, default=5, help="worlds of each preset")
     parser.add_argument("--kills", type=int, default=50, help="kills of each command on each store")

@@ -27,13 +27,15 @@ def _bench(
     from ringwatch.gnn.bench import FIGURES, load_benchmark, run_bench
     from ringwatch.gnn.models.torch_here import pick_device
 
-    benchmark = load_benchmark(folder)
-    found = run_bench(
-        benchmark, models=names_of(models), seeds=seeds, device=pick_device(device), watch=session.watch()
-    )
+    device, watch = pick_device(device), session.watch()
+    with watch.stage("read"):
+        benchmark = load_benchmark(folder)
+    found = run_bench(benchmark, models=names_of(models), seeds=seeds, device=device, watch=watch)
     document = {
         "models": found,
         "seeds": seeds,
+        "device": device,
+        "stages": watch.stages,
         "nodes": len(benchmark.graph),
         "relations": [one.name for one in benchmark.graph.relations],
         "split": {name: int(rows.sum()) for name, rows in benchmark.split.items()},

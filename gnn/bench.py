@@ -170,16 +170,19 @@ def _one(
     label = np.where(benchmark.split["train"], benchmark.label, UNKNOWN).astype(np.int8)
     labels = Labels(label, np.arange(len(graph), dtype=np.int64), np.where(label >= 0, 0.0, np.nan))
     start = time.perf_counter()
-    blocks = feature_blocks(graph)
-    task, view = make_task(graph, blocks, labels, seed=seed), full_view(graph, blocks, labels)
+    with watch.stage("neighbours"):
+        blocks = feature_blocks(graph)
+        task, view = make_task(graph, blocks, labels, seed=seed), full_view(graph, blocks, labels)
     shared = time.perf_counter() - start
     found, parts, spent = {}, [], shared
     wanted = [name for name in MODELS if name in names or (MIXTURE in names and name in MIXED)]
     for name in wanted:
-        with watch.stage(f"{name}"):
-            start = time.perf_counter()
-            z = MODELS[name].fit(task, device=device).score(view)
-            took = time.perf_counter() - start
+        start = time.perf_counter()
+        with watch.stage(f"fit {name}"):
+            fitted = MODELS[name].fit(task, device=device)
+        with watch.stage(f"score {name}"):
+            z = fitted.score(view)
+        took = time.perf_counter() - start
         if name in names:
             found[name] = _figures(benchmark, z, took + (shared if name not in GRAPHLESS else 0.0))
         if name in MIXED:

@@ -5,6 +5,7 @@ Every feature is what the attached views show, so what was known at `--as-of`. N
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import duckdb
@@ -25,6 +26,9 @@ LEAST_TIE = 1e-3
 
 PLANS = 6
 """The most frequent so many plans are columns of their own."""
+
+CHUNK = 8192
+"""Rows worked on at a time where a pass over all would leave the cache."""
 
 BASE_RANGE = 1e-5
 """A chance nearer to 0 or 1 than this is not believed."""
@@ -301,9 +305,16 @@ def _layers(shared: list[Incidence], n: int) -> dict[str, FloatArray]:
 
 def standardise(features: Float32) -> tuple[Float32, Float32]:
     """Mean and standard deviation by column, unknown values apart; 0 and 1 where a column is empty or constant."""
-    known = ~np.isnan(features)
-    count = np.maximum(known.sum(axis=0), 1)
-    values = np.where(known, features, 0.0).astype(np.float64)
-    mean = values.sum(axis=0) / count
-    spread = np.sqrt(np.maximum((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count, 0.0))
+    parts = [features[low : low + CHUNK] for low in range(0, len(features), CHUNK)]
+    known = [~np.isnan(part) for part in parts]
+    none = np.zeros(features.shape[1])
+
+    def mean_of(values: Iterable[Float32 | FloatArray]) -> FloatArray:
+        pairs = zip(known, values, strict=True)
+        total = sum((np.where(there, part, 0.0).sum(axis=0, dtype=np.float64) for there, part in pairs), none)
+        return np.asarray(total / count)
+
+    count = np.maximum(sum((there.sum(axis=0) for there in known), none), 1)
+    mean = mean_of(parts)
+    spread = np.sqrt(mean_of((part - mean) ** 2 for part in parts))
     return mean.astype(np.float32), np.where(spread > 1e-6, spread, 1.0).astype(np.float32)

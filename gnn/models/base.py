@@ -72,6 +72,6 @@ def scaled(values: Float32, mean: Float32, spread: Float32) -> Float32:
     """Standardised and cut off at ±5; unknown is the mean."""
     out: Float32 = np.subtract(values, mean, dtype=np.float32)
     out /= spread
-    np.nan_to_num(out, copy=False)
+    np.copyto(out, 0.0, where=np.isnan(out))
     np.clip(out, -5.0, 5.0, out=out)
     return out

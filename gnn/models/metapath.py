@@ -2,11 +2,13 @@
 
 Each block (an account's own columns, the means over one relation, what labels say) is projected to a vector of
 `WIDTH`; an account weighs its vectors by attention, and two layers turn their sum, beside its own, into log odds.
-Neighbours were averaged beforehand, so training is plain mini-batches of rows, on a CPU as on a GPU.
+Neighbours were averaged beforehand, so training is plain mini-batches of rows, on a CPU as on a GPU: all rows are
+copied to the device once, and batches are taken from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from ringwatch.gnn.features import standardise
 from ringwatch.gnn.graph import Float32, FloatArray, IntArray
 from ringwatch.gnn.labels import ABUSIVE
 from ringwatch.gnn.models.base import Arrays, load_arrays, save_arrays, scaled
-from ringwatch.gnn.models.torch_here import load_torch, loss_of, nnpu_of, seeded
+from ringwatch.gnn.models.torch_here import Replayed, load_torch, loss_of, nnpu_of, seeded
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.task import Task, View, columns
 
@@ -31,7 +33,8 @@ BATCH = 2048
 ABUSIVE_IN_BATCH = 64
 RATE = 5e-3
 DECAY = 1e-2
-CHUNK = 100_000
+CHUNK = 8192
+"""Rows scored at a time: what they pass through stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -89,36 +92,51 @@ class Metapath:
             scales[f"mean{number}"], scales[f"spread{number}"] = standardise(block.values)
         with seeded(task.seed, len(task.graph)):
             net = _network([len(part) for part in names]).to(device)
-            optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
             rows = [one.rows for one in task.rounds]
             batch = int(np.clip(max(len(part) for part in rows) // 16, 128, BATCH))
             steps = sum(-(-len(rows[epoch % len(rows)]) // batch) for epoch in range(EPOCHS))
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2))
+            on_gpu = device != "cpu"
+            optimiser = torch.optim.AdamW(
+                net.parameters(), lr=torch.tensor(RATE, device=device) if on_gpu else RATE, weight_decay=DECAY,
+                fused=on_gpu, capturable=on_gpu,
+            )  # fmt: skip
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimiser, RATE, total_steps=max(steps, 2), cycle_momentum=False
+            )
             rng = np.random.default_rng([task.seed, 81])
-            tables = [_table([*fixed, one.labels], scales, one.rows) for one in task.rounds]
+            begins = np.cumsum([0, *map(len, rows)])
             label = task.labels.label
+            inputs = [torch.from_numpy(part).to(device) for part in _tables(task, fixed, scales)]
+            target, weight, kind = (
+                torch.from_numpy(np.concatenate([of[part] for part in rows])).to(device)
+                for of in (task.target.astype(np.float32), task.weight.astype(np.float32), label)
+            )
             told = [np.flatnonzero(label[part] == ABUSIVE) for part in rows]
+
+            def step(at):  # type: ignore[no-untyped-def]
+                logit = net([part[at] for part in inputs]) + task.start
+                if self._non_negative:
+                    loss = nnpu_of(logit, kind[at], task.prior)
+                else:
+                    loss = loss_of(logit, target[at], weight[at])
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+
+            # The non-negative risk looks at its own sign.
+            take = step if self._non_negative else Replayed(step, batch, device)
             net.train()
             for epoch in range(EPOCHS):
                 number = epoch % len(rows)
                 order = rng.permutation(len(rows[number]))
+                mixed = torch.from_numpy(begins[number] + order).to(device)
                 for low in range(0, len(order), batch):
-                    at = order[low : low + batch]
-                    real = rows[number][at]
+                    at = mixed[low : low + batch]
                     if self._non_negative:
-                        at = np.r_[at, rng.choice(told[number], min(len(told[number]), ABUSIVE_IN_BATCH))]
-                        real = rows[number][at]
-                    parts = [torch.from_numpy(table[at]).to(device) for table in tables[number]]
-                    logit = net(parts) + task.start
-                    if self._non_negative:
-                        loss = nnpu_of(logit, torch.from_numpy(label[real]).to(device), task.prior)
-                    else:
-                        target, weight = (_tensor(of[real], device) for of in (task.target, task.weight))
-                        loss = loss_of(logit, target, weight)
-                    optimiser.zero_grad()
-                    loss.backward()
-                    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-                    optimiser.step()
+                        drawn = rng.choice(told[number], min(len(told[number]), ABUSIVE_IN_BATCH))
+                        at = torch.cat([at, torch.from_numpy(begins[number] + drawn).to(device)])
+                    take(at)
                     if schedule.last_epoch < steps - 1:
                         schedule.step()
             learnt = {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
@@ -129,15 +147,14 @@ class Metapath:
         return FittedMetapath(tuple(tuple(names) for names in words["blocks"]), arrays, words["start"])
 
 
-def _table(blocks: list[Block], scales: Arrays, rows: IntArray) -> list[Float32]:
-    return [
-        scaled(block.values[rows], scales[f"mean{number}"], scales[f"spread{number}"])
-        for number, block in enumerate(blocks)
-    ]
-
-
-def _tensor(values: FloatArray, device: str):  # type: ignore[no-untyped-def]
-    return load_torch().from_numpy(values.astype(np.float32)).to(device)
+def _tables(task: Task, fixed: list[Block], scales: Arrays) -> Iterator[Float32]:
+    """By block the rows of all rounds, one round after the other."""
+    for number, block in enumerate(fixed):
+        rows = np.concatenate([one.rows for one in task.rounds])
+        yield scaled(block.values[rows], scales[f"mean{number}"], scales[f"spread{number}"])
+    last = len(fixed)
+    told = np.concatenate([one.labels.values[one.rows] for one in task.rounds])
+    yield scaled(told, scales[f"mean{last}"], scales[f"spread{last}"])
 
 
 def _network(widths: list[int]):  # type: ignore[no-untyped-def]

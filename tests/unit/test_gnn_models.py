@@ -20,7 +20,7 @@ from ringwatch.gnn.graph import Direct, Graph, Through
 from ringwatch.gnn.labels import ABUSIVE, UNKNOWN, Labels
 from ringwatch.gnn.models import GRAPH, GRAPHLESS, MODELS, PROPAGATION, Fitted, Model
 from ringwatch.gnn.models.propagation import Propagation, opinions
-from ringwatch.gnn.models.torch_here import pick_device
+from ringwatch.gnn.models.torch_here import Replayed, pick_device
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import Task, full_view, make_task
 from ringwatch.gnn.training import BASELINES, MIXTURE, UNSUPERVISED, blend, choose, train, with_own_labels
@@ -71,6 +71,32 @@ def test_neighbours_teach_what_the_account_itself_does_not_show(name: str, make_
     member = make_graph.member  # type: ignore[attr-defined]
     alone = average_precision_score(member[rest], graph.base[rest])
     assert average_precision_score(member[rest], score[rest]) > alone + 0.02
+
+
+@pytest.mark.parametrize("name", ["metapath", "metapath-nnpu", "signed"])
+def test_a_gpu_learns_the_same_each_time_and_as_well_as_a_cpu(name: str, make_graph: Make) -> None:
+    _need(name)
+    try:
+        device = pick_device("cuda")
+    except UsageError:
+        pytest.skip("there is no GPU that torch can use")
+    graph, labels = make_graph()
+    blocks = feature_blocks(graph)
+    task, view = make_task(graph, blocks, labels, seed=0), full_view(graph, blocks, labels)
+    cpu, gpu, again = (MODELS[name].fit(task, device=one).score(view) for one in ("cpu", device, device))
+    np.testing.assert_array_equal(gpu, again)
+    rest = labels.label == UNKNOWN
+    member = make_graph.member[rest]  # type: ignore[attr-defined]
+    assert average_precision_score(member, gpu[rest]) > average_precision_score(member, cpu[rest]) - 0.05
+
+
+def test_steps_are_taken_on_every_batch_in_turn_where_nothing_is_recorded() -> None:
+    torch = pytest.importorskip("torch")
+    seen: list[list[int]] = []
+    step = Replayed(lambda at: seen.append(at.tolist()), 2, "cpu")
+    for at in torch.arange(5).split(2):
+        step(at)
+    assert seen == [[0, 1], [2, 3], [4]]
 
 
 def test_a_damaged_model_is_refused_in_one_sentence(make_graph: Make, tmp_path: Path) -> None:
