@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import explaining
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -18,10 +20,9 @@ from sklearn.metrics import average_precision_score
 
 from ringwatch.evaluation.metrics import ece
 from ringwatch.gnn import Graph, Labels, feature_blocks, full_view, train
-from ringwatch.gnn.labels import ABUSIVE, UNKNOWN
+from ringwatch.gnn.labels import UNKNOWN
 from ringwatch.gnn.models import MODELS
 from ringwatch.gnn.task import Task, make_task
-from ringwatch.gnn.training import FEWEST
 from ringwatch.graphs.scores import drawn_together
 from ringwatch.pipeline import rehearse
 from ringwatch.pipeline.training import REACH, prepare
@@ -40,7 +41,7 @@ CURVE_PREVALENCE = 0.1
 CURVE_MODELS = ("logistic", "trees", "belief", "graph-trees", "propagation", "metapath", "metapath-nnpu", "signed")
 BASELINES = ("unsupervised", "logistic", "trees", "belief", "graph-trees")
 QUICK = ("trees", "belief", "graph-trees", "propagation")
-NOISE, DELAY = 0.05, pd.Timedelta(days=14)
+NOISE, DELAY_DAYS = 0.05, 14
 RARE, RARE_RECALL = (0.001, 60_000), 0.8
 """Prevalence, accounts."""
 
@@ -54,6 +55,7 @@ def gnn(out: Path, hop: Path | None, *, seeds: int = 2) -> list[Figure]:
         figures += _halves(out, preset, seeds)
     figures += _curves(out)
     figures += _rare(out)
+    figures += _explained(out)
     figures += _million()
     if hop is not None:
         figures += _hop(out, hop)
@@ -116,24 +118,31 @@ def _curves(out: Path) -> Iterator[Figure]:
 
 
 def _worse_labels(world: _World, study: _Study, half: Rows, order: npt.NDArray[np.int64]) -> Iterator[Figure]:
-    """One label in twenty is wrong; and labels come two weeks late, so that the newest are not known yet."""
+    """One label in twenty is wrong; and each comes two weeks after the account's first harm, or not yet."""
     given = np.zeros(len(world.truth), dtype=np.bool_)
     given[order[: CURVE[-1]]] = True
     rng = np.random.default_rng(1)
     wrong = given.copy()
     wrong[rng.choice(np.flatnonzero(given), round(NOISE * given.sum()), replace=False)] = False
     wrong[rng.choice(np.flatnonzero(~world.positive), round(NOISE * given.sum()), replace=False)] = True
-    seen = world.truth["labelled_at"]
-    late = given & (seen <= seen[given].max() - DELAY).to_numpy()
-    for what, labels in (("one label in twenty wrong", study.labels(wrong, abusive=True)), (
-        f"labels {DELAY.days} days late", study.labels(late))):  # fmt: skip
-        if (labels.label == ABUSIVE).sum() < FEWEST:
-            continue
+    events = pd.read_parquet(world.drop / "events.parquet", columns=["account_id", "ts", "harm"])
+    first = events[events["harm"].notna()].groupby("account_id")["ts"].min().reindex(world.truth["account_id"])
+    known = {
+        days: given & (first + pd.Timedelta(days=days) <= events["ts"].max()).to_numpy() for days in (0, DELAY_DAYS)
+    }
+    plain = study.quality(study.graph.base, ~half)
+    for what, labels in (
+        ("one label in twenty wrong", study.labels(wrong, abusive=True)),
+        *(
+            (f"labels {days} days after the first harm", study.labels(rows, at=first.astype("int64").to_numpy()))
+            for days, rows in known.items()
+        ),
+    ):
         view = full_view(study.graph, study.blocks, labels)
         trained = train(study.graph, study.blocks, labels, names=QUICK, seed=1)
         promoted = study.quality(trained.log_odds(view), ~half)
-        plain = study.quality(study.graph.base, ~half)
-        yield Figure(f"medium, {what}: AUPRC of the promoted model", promoted, "", ">=", plain - BEHIND)
+        count = f"{labels.counts['abusive']} labels"
+        yield Figure(f"medium, {what}: AUPRC of the promoted model", promoted, "", ">=", plain - BEHIND, count)
 
 
 class _Study:
@@ -148,13 +157,15 @@ class _Study:
         self._row = pd.Index(self.graph.ids).get_indexer(pd.Index(world.truth["account_id"]))
         self._world = world
 
-    def labels(self, given: Rows, *, abusive: bool = False) -> Labels:
-        """Labels of these accounts of the truth, as they are or all abusive."""
+    def labels(self, given: Rows, *, abusive: bool = False, at: npt.NDArray[np.int64] | None = None) -> Labels:
+        """Labels of these accounts of the truth, as they are or all abusive; of one moment, or of those given."""
         n, row = len(self.graph), self._row[given]
         label, group = np.full(n, UNKNOWN, dtype=np.int8), np.full(n, -1, dtype=np.int64)
         label[row] = self._world.positive[given] | abusive
         group[row] = self._world.truth["group_id"].astype("category").cat.codes.to_numpy(dtype=np.int64)[given]
-        return Labels(label, drawn_together(group, self._cluster), np.where(label == UNKNOWN, np.nan, 0.0))
+        when = np.full(n, np.nan)
+        when[row] = 0.0 if at is None else at[given]
+        return Labels(label, drawn_together(group, self._cluster), when)
 
     def quality(self, z: npt.NDArray[np.float64], rows: Rows) -> float:
         """Average precision over these accounts of the truth."""
@@ -178,6 +189,19 @@ def _rare(out: Path) -> Iterator[Figure]:
     found = float(positive[np.argsort(-score, kind="stable")[:k]].sum() / k)
     world.close()
     yield Figure(f"medium at {RARE[0]:.1%}: recall at k of accounts", found, "", ">=", RARE_RECALL)
+
+
+def _explained(out: Path) -> Iterator[Figure]:
+    """Explanations of a world in which strangers were given things in common; half of the operations are labelled."""
+    world = _World(out / "learning-explained", "medium", FIRST_SEED + 90, PREVALENCE, change=explaining.plant)
+    groups = np.array(sorted(world.truth["group_id"].dropna().unique()))
+    given = world.truth["group_id"].isin(groups[::2]).to_numpy()
+    world.train(given)
+    world.scores()
+    abusive = world.truth.loc[world.positive & ~given, "account_id"].tolist()
+    for figure in explaining.explanations(world.place, world.changed, abusive):
+        yield replace(figure, name=f"medium: {figure.name}")
+    world.close()
 
 
 def _million() -> Iterator[Figure]:
@@ -223,15 +247,23 @@ class _World:
     """A simulated workspace and its truth; each training begins from the drop alone."""
 
     def __init__(
-        self, folder: Path, preset: str, seed: int, prevalence: float, *, accounts: int | None = None
+        self,
+        folder: Path,
+        preset: str,
+        seed: int,
+        prevalence: float,
+        *,
+        accounts: int | None = None,
+        change: Callable[[Path], pd.DataFrame] | None = None,
     ) -> None:
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         self.plain = folder / "plain"
         plain = Ringwatch(self.plain)
-        drop = folder / "drop"
+        drop = self.drop = folder / "drop"
         size = ["--accounts", str(accounts)] if accounts else []
         plain.run("simulate", preset, "--output", drop, "--seed", str(seed), "--prevalence", str(prevalence), *size)
+        self.changed = pd.DataFrame() if change is None else change(drop)
         plain.run("init")
         plain.run("ingest", drop)
         self._command = plain
@@ -240,7 +272,7 @@ class _World:
 
     def train(self, given: Rows, *wishes: str) -> dict[str, Any]:
         """Trains on the labels of some accounts."""
-        place = self._folder / "trained"
+        place = self.place = self._folder / "trained"
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(self._folder / "plain", place)
         table = self._folder / "labels.parquet"

@@ -24,7 +24,7 @@ from ringwatch.gnn.heads import ClusterHead
 from ringwatch.gnn.labels import Labels
 from ringwatch.gnn.models import MODELS, Fitted
 from ringwatch.gnn.models.base import load_arrays, save_arrays
-from ringwatch.gnn.models.propagation import FittedPropagation
+from ringwatch.gnn.models.propagation import OPINIONS, FittedPropagation
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import View, full_view
 from ringwatch.gnn.training import BASELINES, UNSUPERVISED, combine
@@ -97,6 +97,8 @@ class Scorer:
 
     def still(self, view: View) -> View:
         """The view with all that other accounts say as blocks, so that one account can be asked about alone."""
+        if any(block.name == OPINIONS for block in view.blocks):
+            return view
         for part in self.fitted.values():
             if isinstance(part, FittedPropagation):
                 view = part.told(view)

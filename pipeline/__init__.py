@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ringwatch.pipeline.stores import export_import_files, open_store
     from ringwatch.pipeline.training import TrainReport, hetero_data, train_model
     from ringwatch.pipeline.verdicts import store_verdicts
-    from ringwatch.pipeline.why import Why, explain
+    from ringwatch.pipeline.why import Why, explain, explain_all
     from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
 else:
     __getattr__ = door(__name__)
@@ -47,6 +47,7 @@ __all__ = [
     "create_workspace",
     "examine",
     "explain",
+    "explain_all",
     "export_import_files",
     "find",
     "find_model",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ringwatch.errors import UsageError
-from ringwatch.gnn import counterfactual, load_model
+from ringwatch.gnn import Scorer, counterfactual, load_model
 from ringwatch.gnn.counterfactual import Part, Ties
 from ringwatch.gnn.explain import Explanation, explain_account, sentence
+from ringwatch.gnn.task import View
+from ringwatch.graphs import Model
 from ringwatch.graphs.resolve import resolve_entities
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearsal import Rehearsal, rehearse_run
@@ -77,58 +81,87 @@ def explain(workspace: Workspace, name: str, *, watch: Stopwatch | None = None) 
     Raises:
         UsageError: there is no run, or neither an account nor a cluster of this name in it.
     """
+    return explain_all(workspace, [name], watch=watch)[0]
+
+
+def explain_all(workspace: Workspace, names: Sequence[str], *, watch: Stopwatch | None = None) -> list[Why]:
+    """The same for several, in their order; the log is read once.
+
+    Raises:
+        UsageError: there is no run, or neither an account nor a cluster of one of these names in it.
+    """
     run = load_run(workspace)
-    is_cluster = bool((run.clusters["cluster_id"] == name).any())
-    if not is_cluster and not (run.scores["account_id"] == name).any():
-        raise UsageError(
-            f"Run {run.record.run_id} has no account and no cluster {name}.",
-            hint="See `ringwatch clusters list`, or run `ringwatch detect` again.",
-        )
+    clusters, accounts = set(run.clusters["cluster_id"]), set(run.scores["account_id"])
+    for name in names:
+        if name not in clusters and name not in accounts:
+            raise UsageError(
+                f"Run {run.record.run_id} has no account and no cluster {name}.",
+                hint="See `ringwatch clusters list`, or run `ringwatch detect` again.",
+            )
     with rehearse_run(workspace, run.record, watch=watch) as rehearsal:
-        return _cluster(rehearsal, run, name) if is_cluster else _account(workspace, rehearsal, run, name)
+        run_again = _Again(workspace, rehearsal, run)
+        return [run_again.cluster(name) if name in clusters else run_again.account(name) for name in names]
 
 
-def _cluster(rehearsal: Rehearsal, run: Run, name: str) -> Why:
-    ids = rehearsal.gathered.accounts.ids
-    members = run.members.loc[run.members["cluster_id"] == name, "account_id"].to_numpy(dtype=object)
-    ties = counterfactual.cluster_ties(rehearsal.weigh(), np.sort(np.searchsorted(ids, members)))
-    rows, broken, left, fidelity = _held(rehearsal, ties)
-    score = float(run.clusters.loc[run.clusters["cluster_id"] == name, "score"].iloc[0])
-    said = f"{name} has {len(members)} accounts and a score of {score:.3f}."
-    if rows:
-        said += " It is held together by " + ", ".join(_called(one) for one in rows[:3]) + "."
-    if broken:
-        said += f" Without {_listed(broken)} it falls apart: {left:.0%} of its members would still hang together."
-    else:
-        said += f" No {counterfactual.MOST_CUTS} entities hold it together; it would not fall apart without them."
-    return Why(
-        "cluster", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
-        fidelity, None,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Again:
+    """A run once more, with what its pairs weigh and what its model sees."""
 
+    workspace: Workspace
+    rehearsal: Rehearsal
+    run: Run
 
-def _account(workspace: Workspace, rehearsal: Rehearsal, run: Run, name: str) -> Why:
-    model = rehearsal.weigh()
-    row = int(np.searchsorted(rehearsal.gathered.accounts.ids, name))
-    rows, broken, left, fidelity = _held(rehearsal, counterfactual.account_ties(model, row))
-    score = float(run.scores.loc[run.scores["account_id"] == name, "score"].iloc[0])
-    called = [_called(one) for one in rows[:3]]
-    found = None
-    if run.record.model and run.record.model in workspace.current().models:
-        scorer = load_model(workspace.models_dir / run.record.model)
-        if "signed" not in scorer.card.shares:
-            seen = prepare(rehearsal, model)
-            view = scorer.view(seen.graph, seen.labels)
-            found = explain_account(scorer, view, row, seed=run.record.seed)
-    if found is not None:
-        said = sentence(name, found, called)
-    else:
-        said = f"{name} has a score of {score:.3f}, from the evidence alone."
-        said += f" It is tied by {', '.join(called)}." if called else " Nothing ties it to another account."
-    return Why(
-        "account", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
-        fidelity, found,
-    )  # fmt: skip
+    @cached_property
+    def model(self) -> Model:
+        return self.rehearsal.weigh()
+
+    @cached_property
+    def scorer(self) -> tuple[Scorer, View] | None:
+        """What scored the run, and what it looks at; none without a model, or with one that cannot be asked."""
+        used = self.run.record.model
+        if not used or used not in self.workspace.current().models:
+            return None
+        scorer = load_model(self.workspace.models_dir / used)
+        if "signed" in scorer.card.shares:
+            return None
+        seen = prepare(self.rehearsal, self.model)
+        return scorer, scorer.still(scorer.view(seen.graph, seen.labels))
+
+    def cluster(self, name: str) -> Why:
+        ids, run = self.rehearsal.gathered.accounts.ids, self.run
+        members = run.members.loc[run.members["cluster_id"] == name, "account_id"].to_numpy(dtype=object)
+        ties = counterfactual.cluster_ties(self.model, np.sort(np.searchsorted(ids, members)))
+        rows, broken, left, fidelity = _held(self.rehearsal, ties)
+        score = float(run.clusters.loc[run.clusters["cluster_id"] == name, "score"].iloc[0])
+        said = f"{name} has {len(members)} accounts and a score of {score:.3f}."
+        if rows:
+            said += " It is held together by " + ", ".join(_called(one) for one in rows[:3]) + "."
+        if broken:
+            said += f" Without {_listed(broken)} it falls apart: {left:.0%} of its members would still hang together."
+        else:
+            said += f" No {counterfactual.MOST_CUTS} entities hold it together; it would not fall apart without them."
+        return Why(
+            "cluster", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
+            fidelity, None,
+        )  # fmt: skip
+
+    def account(self, name: str) -> Why:
+        run = self.run
+        row = int(np.searchsorted(self.rehearsal.gathered.accounts.ids, name))
+        rows, broken, left, fidelity = _held(self.rehearsal, counterfactual.account_ties(self.model, row))
+        score = float(run.scores.loc[run.scores["account_id"] == name, "score"].iloc[0])
+        called = [_called(one) for one in rows[:3]]
+        found = None
+        if self.scorer is not None:
+            found = explain_account(*self.scorer, row, seed=run.record.seed)
+            said = sentence(name, found, called)
+        else:
+            said = f"{name} has a score of {score:.3f}, from the evidence alone."
+            said += f" It is tied by {', '.join(called)}." if called else " Nothing ties it to another account."
+        return Why(
+            "account", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
+            fidelity, found,
+        )  # fmt: skip
 
 
 def _held(
