@@ -91,3 +91,14 @@ def test_prevalence_is_found_where_nothing_else_has_changed(share: float) -> Non
     mean = float(chance.mean())
     assert shifted_prevalence(chance, mean) == pytest.approx(mean, rel=1e-5), "where it was learnt nothing moves"
     assert shifted_prevalence(chance**8, 0.05) >= 0.05 / 8 - 1e-3, "it never runs away"
+
+
+def test_the_accident_of_one_large_operation_bends_no_curve() -> None:
+    """Eighty operations of ten show themselves; one of four hundred shows nothing, and is one observation."""
+    rng = np.random.default_rng(0)
+    abusive, benign = 81, 3000
+    z = np.r_[rng.normal(2, 1.5, 800), rng.normal(-3, 0.3, 400), rng.normal(-2, 1.5, benign)]
+    unit = np.r_[np.repeat(np.arange(80), 10), np.full(400, 80), abusive + np.arange(benign)]
+    label = np.r_[np.full(1200, ABUSIVE), np.full(benign, BENIGN)].astype(np.int8)
+    found = calibrate(z, Labels(label, unit, np.zeros(len(z))), 0.2)
+    assert found.method == PLATT
