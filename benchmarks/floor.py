@@ -36,14 +36,20 @@ def _product(folder: Path, drop: Path) -> dict[str, Any]:
     }
 
 
+def big_drop(out: Path, tools: Path, accounts: str, events: str) -> Path:
+    """The drop of so many accounts and events that `make_big.py` writes, made unless it is there."""
+    drop = out / f"big-{accounts}" / "drop"
+    if not (drop / "accounts.parquet").exists():
+        _tool([tools / "make_big.py", accounts, events, drop])
+    return drop
+
+
 def run(out: Path, tools: Path) -> list[Figure]:
     """`tools` holds make_big.py, which writes the drop, and limit.py, which does the bare work."""
     figures: list[Figure] = []
     totals = []
     for name, accounts, events in SIZES:
-        drop = out / f"big-{accounts}" / "drop"
-        if not (drop / "accounts.parquet").exists():
-            _tool([tools / "make_big.py", accounts, events, drop])
+        drop = big_drop(out, tools, accounts, events)
         floor = json.loads(_tool([tools / "limit.py", drop]).splitlines()[-1])
         if "minhash" not in floor:
             raise RuntimeError("limit.py left the prompts out: rensa is not installed (make bench installs it)")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from figures import Figure, mean
+from floor import big_drop
 from process import FailedError, Ringwatch, run_process
 from quality import FIRST_SEED, PREVALENCE, UNLABELLED, hop_fold
 from sklearn.metrics import average_precision_score
@@ -48,7 +49,7 @@ RARE, RARE_RECALL = (0.001, 60_000), 0.8
 Rows = npt.NDArray[np.bool_]
 
 
-def gnn(out: Path, hop: Path | None, *, seeds: int = 2) -> list[Figure]:
+def gnn(out: Path, hop: Path | None, tools: Path | None = None, *, seeds: int = 2) -> list[Figure]:
     """Half of the operations with half of their members as labels; curves by number of labels; hop by groups."""
     figures: list[Figure] = []
     for preset in BOUNDS:
@@ -57,6 +58,8 @@ def gnn(out: Path, hop: Path | None, *, seeds: int = 2) -> list[Figure]:
     figures += _rare(out)
     figures += _explained(out)
     figures += _million()
+    if tools is not None:
+        figures += _log(out, tools)
     if hop is not None:
         figures += _hop(out, hop)
     return figures
@@ -134,7 +137,10 @@ def _worse_labels(world: _World, study: _Study, half: Rows, order: npt.NDArray[n
     for what, labels in (
         ("one label in twenty wrong", study.labels(wrong, abusive=True)),
         *(
-            (f"labels {days} days after the first harm", study.labels(rows, at=first.astype("int64").to_numpy()))
+            (
+                f"labels {days} days after the first harm",
+                study.labels(rows, at=first.to_numpy(dtype="datetime64[us]").astype(np.int64)),
+            )
             for days, rows in known.items()
         ),
     ):
@@ -216,6 +222,28 @@ def _million() -> Iterator[Figure]:
     yield Figure("1 M accounts: peak GiB", done.peak_rss_mb / 1024, "", "<=", 10.0)
     for name in ("metapath", "graph-trees", "propagation"):
         yield Figure(f"1 M accounts: accounts scored a second by {name}", found["scored"][name], "", ">=", 200_000)
+
+
+def _log(out: Path, tools: Path) -> Iterator[Figure]:
+    """`train` from the log of a million accounts, which `tools` make; half of its rings are labelled."""
+    drop = big_drop(out, tools, "1e6", "1e7")
+    rings = pd.read_parquet(drop.parent / "ring_truth.parquet").drop_duplicates("account_id")
+    known = rings[rings["group_id"] % 2 == 0]
+    when = pd.Timestamp("2026-06-30", tz="UTC")
+    folder = out / "learning-log"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    labels = known.assign(label="abusive", labelled_at=when, group_id="ring" + known["group_id"].astype(str))
+    labels.to_parquet(folder / "labels.parquet", index=False)
+    command = Ringwatch(folder / "workspace")
+    command.run("init")
+    command.run("ingest", drop, folder / "labels.parquet")
+    done = command.run("train", "--seed", "1", "--models", "metapath", "--json")
+    shutil.rmtree(folder)
+    size = "1 M accounts, 10 M events"
+    note = f"{done.document['labels']['abusive']:,} labels, {done.document['folds']} folds"
+    yield Figure(f"{size}: train of metapath from the log, minutes", done.seconds / 60, "", "<=", 10.0, note)
+    yield Figure(f"{size}: peak GiB", done.peak_rss_mb / 1024, "", "<=", 10.0)
 
 
 def _hop(out: Path, data: Path) -> Iterator[Figure]:

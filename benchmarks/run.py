@@ -61,7 +61,9 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]
         "easy": lambda: quality.worlds(OUT, "easy", seeds=seeds),
         "medium": lambda: quality.worlds(OUT, "medium", seeds=seeds),
         "hard": lambda: quality.worlds(OUT, "hard", seeds=seeds),
-        "gnn": lambda: learning.gnn(OUT, _optional(SHARED / "data" / "hop"), seeds=min(seeds, 2)),
+        "gnn": lambda: learning.gnn(
+            OUT, _optional(SHARED / "data" / "hop"), _optional(SHARED / "bench"), seeds=min(seeds, 2)
+        ),
         "gpu": _gpu,
         "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
         "paraphrase": paraphrase.run,

@@ -149,8 +149,10 @@ def run_bench(
             )
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for seed in range(seeds):
+        watch.progress(seed, seeds)
         for name, figures in _one(benchmark, names, seed, device, watch).items():
             rows[name].append(figures)
+    watch.progress(seeds, seeds)
     return {
         name: {
             figure: {

@@ -149,13 +149,14 @@ def _through(incidence: Incidence, model: Model, gathered: Gathered, n: int) -> 
     last = np.full(len(users), -np.inf)
     np.maximum.at(last, incidence.entity, np.nan_to_num(incidence.last, nan=-np.inf))
     newest = last.max(initial=-np.inf)
-    age = (
-        np.log1p((newest - np.where(np.isfinite(last), last, newest)) / 86_400e6)
-        if np.isfinite(newest)
-        else users * 0.0
-    )
-    known = np.column_stack([np.log1p(users), worth, incidence.floor > 0, mean_harm, age])
-    return Through(incidence.spec.name, incidence.account, incidence.entity, worth, n, known.astype(np.float32))
+
+    def age(at: FloatArray) -> FloatArray:
+        """Logarithm of the days from a moment to the newest one of the layer; NaN where unknown."""
+        return np.asarray(np.log1p((newest - np.where(np.isfinite(at), at, np.nan)) / 86_400e6))
+
+    known = np.column_stack([np.log1p(users), worth, incidence.floor > 0, mean_harm, np.nan_to_num(age(last))])
+    seen = np.column_stack([np.log1p(incidence.count), age(incidence.last)]).astype(np.float32)
+    return Through(incidence.spec.name, incidence.account, incidence.entity, worth, n, known.astype(np.float32), seen)
 
 
 def _directed(relation: Recorded, n: int) -> list[Direct]:

@@ -74,7 +74,8 @@ class Through:
 
     `account`, `entity`: parallel arrays, each pair once. `weight` float64[entities]: what sharing it is worth, in
     bits. An account's neighbours are, by entity, the mean of all others that have it; entities count by their weight.
-    `known` are columns that describe entities, float32[entities, columns].
+    `known` are columns that describe entities, float32[entities, columns]; `seen` are of pairs: logarithms of how
+    often and of how many days ago, float32[pairs, 2] (NaN where unknown).
     """
 
     name: str
@@ -83,6 +84,7 @@ class Through:
     weight: FloatArray
     accounts: int
     known: Float32 = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    seen: Float32 | None = None
 
     @cached_property
     def users(self) -> IntArray:

@@ -24,8 +24,9 @@ def hetero_data(graph: Graph, labels: Labels | None = None) -> HeteroData:
     `account`: `x` float32[n, f] (NaN where unknown) with `names`, `ids`, `base` float64[n] (log odds by the evidence
     alone); with labels `y` int64[n] (1 abusive, 0 benign, −1 unlabelled) and `unit` int64[n], to keep an operation on
     one side of a split. Each thing shared: `x`, columns that describe it (users, bits, what is known of its kind,
-    mean harm, days since it was last used), with edges `has` and `had_by` whose `weight` is in bits; members of a
-    cluster likewise, by expected mates. `(account, tie, account)`: the chance that both have one operator.
+    mean harm, days since it was last used), with edges `has` and `had_by` whose `weight` is in bits and whose
+    `edge_attr` float32[edges, 2] are logarithms of how often and of how many days ago (NaN where unknown); members of
+    a cluster likewise, by expected mates. `(account, tie, account)`: the chance that both have one operator.
     `(account, RELATION_to, account)` and back: the logarithm of how often.
 
     Raises:
@@ -59,4 +60,6 @@ def hetero_data(graph: Graph, labels: Labels | None = None) -> HeteroData:
             ):
                 edges = data[source, name, target]
                 edges.edge_index, edges.weight = made(pair), weight
+                if relation.seen is not None:
+                    edges.edge_attr = made(relation.seen)
     return data

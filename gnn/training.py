@@ -163,6 +163,7 @@ def held_out_scores(
     fold = folds(labels, count, seed)
     held = {name: np.zeros(len(graph)) for name in (UNSUPERVISED, *names)}
     held[UNSUPERVISED] = graph.base.copy()
+    done = 0
     for number in range(count):
         out = fold == number
         seen = replace(labels, label=np.where(out, UNKNOWN, labels.label).astype(np.int8))
@@ -177,6 +178,8 @@ def held_out_scores(
         for name in names:
             with watch.stage(f"validate {name}"):
                 held[name][out] = kept.scores(f"{name}-{number}", partial(score, name))[out]
+            done += 1
+            watch.progress(done, count * len(names))
     return held, count
 
 

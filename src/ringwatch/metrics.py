@@ -8,6 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+BAR = 30
+CLEAR = "\033[K"
+"""What clears the rest of a line of a terminal."""
+
 
 def peak_rss_mb() -> int:
     """Peak resident set size of this process, in MiB."""
@@ -36,15 +40,22 @@ class Stopwatch:
             spent = time.perf_counter() - start
             self.stages[name] = round(self.stages.get(name, 0.0) + spent, 3)
 
-    def progress(self, **done: object) -> None:
-        """Says how much of a long stage is done, at most once a second."""
-        if time.perf_counter() - self._said >= 1.0:
-            self._say(" ".join(f"{name}={value}" for name, value in done.items()))
+    def progress(self, done: int, of: int) -> None:
+        """Says how much of a long work is done: as a bar on a terminal, else in a line at most once a second."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            full = BAR * done // max(of, 1)
+            text = f"\r{CLEAR}[{'#' * full}{'.' * (BAR - full)}] {done}/{of}"
+            print(text, end="\n" if done >= of else "", file=sys.stderr, flush=True)
+        elif time.perf_counter() - self._said >= 1.0:
+            self._say(f"done={done} of={of}")
 
     def _say(self, text: str) -> None:
         self._said = time.perf_counter()
         if not self._quiet:
-            print(f"{text} seconds={self._said - self._start:.1f}", file=sys.stderr, flush=True)
+            over = f"\r{CLEAR}" if sys.stderr.isatty() else ""
+            print(f"{over}{text} seconds={self._said - self._start:.1f}", file=sys.stderr, flush=True)
 
     @property
     def seconds(self) -> float:

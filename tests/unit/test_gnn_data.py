@@ -178,6 +178,11 @@ def test_what_comes_later_changes_no_feature_edge_or_label(ingester: Ingester) -
     assert plain.graph.features.tobytes() == planted.graph.features.tobytes()
     assert digest(plain.labels) == digest(planted.labels)
     assert [one.name for one in plain.graph.relations] == [one.name for one in planted.graph.relations]
+    for one, other in zip(plain.graph.relations, planted.graph.relations, strict=True):
+        np.testing.assert_array_equal(one.degree, other.degree)
+        if isinstance(one, Through) and isinstance(other, Through):
+            np.testing.assert_array_equal(one.known, other.known)
+            np.testing.assert_array_equal(one.seen, other.seen)
     ours, theirs = (feature_blocks(one.graph) for one in found)
     assert all(a.values.tobytes() == b.values.tobytes() for a, b in zip(ours, theirs, strict=True))
     with rehearse(workspace, seed=1) as rehearsal:

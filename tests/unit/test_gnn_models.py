@@ -300,8 +300,14 @@ def test_relations_of_few_are_left_to_the_ties(make_graph: Make) -> None:
 def test_researchers_get_the_same_graph(make_graph: Make) -> None:
     pytest.importorskip("torch_geometric")
     graph, labels = make_graph()
+    shared = graph.relations[1]
+    assert isinstance(shared, Through)
+    often = np.arange(2 * len(shared.account), dtype=np.float32).reshape(-1, 2)
+    graph = replace(graph, relations=(graph.relations[0], replace(shared, seen=often)))
     data = hetero_data(graph, labels)
     assert data.validate()
+    for edges in (data["account", "has", "ip"], data["ip", "had_by", "account"]):
+        np.testing.assert_array_equal(edges.edge_attr.numpy(), often)
     np.testing.assert_array_equal(data["account"].x.numpy(), graph.features)
     np.testing.assert_array_equal(data["account"].y.numpy(), labels.label)
     assert set(data.edge_types) == {
