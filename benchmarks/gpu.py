@@ -7,6 +7,7 @@ reads; message passing in full batch takes the part of it that it may.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,13 @@ NEAR = 0.01
 """By so much, at most, AUPRC may differ between devices: other random numbers hide other columns in training."""
 
 
-def run(out: Path) -> list[Figure]:
+def run(out: Path) -> Iterator[Figure]:
     """Each network on either device, on the GPU twice."""
-    figures: list[Figure] = []
     for model, accounts in MODELS:
         folder = out / f"gpu-{accounts}"
         if not (folder / "nodes.parquet").exists():
             write(folder, accounts)
-        figures += _compared(folder, model, accounts)
-    return figures
+        yield from _compared(folder, model, accounts)
 
 
 def _compared(folder: Path, model: str, accounts: int) -> list[Figure]:

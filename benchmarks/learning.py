@@ -49,20 +49,18 @@ RARE, RARE_RECALL = (0.001, 60_000), 0.8
 Rows = npt.NDArray[np.bool_]
 
 
-def gnn(out: Path, hop: Path | None, tools: Path | None = None, *, seeds: int = 2) -> list[Figure]:
+def gnn(out: Path, hop: Path | None, tools: Path | None = None, *, seeds: int = 2) -> Iterator[Figure]:
     """Half of the operations with half of their members as labels; curves by number of labels; hop by groups."""
-    figures: list[Figure] = []
     for preset in BOUNDS:
-        figures += _halves(out, preset, seeds)
-    figures += _curves(out)
-    figures += _rare(out)
-    figures += _explained(out)
-    figures += _million()
+        yield from _halves(out, preset, seeds)
+    yield from _curves(out)
+    yield from _rare(out)
+    yield from _explained(out)
+    yield from _million()
     if tools is not None:
-        figures += _log(out, tools)
+        yield from _log(out, tools)
     if hop is not None:
-        figures += _hop(out, hop)
-    return figures
+        yield from _hop(out, hop)
 
 
 def _halves(out: Path, preset: str, seeds: int) -> Iterator[Figure]:

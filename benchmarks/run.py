@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -54,7 +54,7 @@ def _optional(path: Path) -> Path | None:
     return path if path.exists() else None
 
 
-def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], list[Figure]]]:
+def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], Iterable[Figure]]]:
     return {
         "floor": lambda: floor.run(OUT, _need(SHARED / "bench")),
         "hop": lambda: quality.hop(OUT, _need(SHARED / "data" / "hop")),
@@ -89,7 +89,7 @@ def _with_server(benchmark: Callable[[rates.Server], list[Figure]]) -> list[Figu
         raise NotHereError(str(error)) from error
 
 
-def _gpu() -> list[Figure]:
+def _gpu() -> Iterable[Figure]:
     try:
         pick_device("cuda")
     except UsageError as error:
@@ -134,12 +134,13 @@ def main() -> int:
     missed = 0
     for name in arguments.names or benchmarks:
         try:
-            figures = benchmarks[name]()
+            figures = []
+            for figure in benchmarks[name]():
+                print(figure, flush=True)
+                figures.append(figure)
         except NotHereError as error:
             print(f"{name}: left out, {error}", flush=True)
             continue
-        for figure in figures:
-            print(figure, flush=True)
         missed += sum(not figure.held for figure in figures)
         _write({name: _section(name, figures)}, list(benchmarks))
     print(f"{missed} figures missed what they are held to" if missed else "every figure keeps to what it is held to")
