@@ -320,7 +320,8 @@ def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArra
     band = np.where(both, 2 + alike, harmful[first] | harmful[second]).astype(np.int8)
     band[~((harmful | clean)[first] & (harmful | clean)[second])] = -1
     u /= u.sum()
-    return [Contrast("misuse", "misuse", "Of the two ends of a pair mostly", band, u, u.copy(), MISUSE_WORDS)]
+    # Whoever sends a harmful text does harm: of the two, the stronger counts.
+    return [Contrast("misuse", "prompts", "Of the two ends of a pair mostly", band, u, u.copy(), MISUSE_WORDS)]
 
 
 def behaviour(accounts: AccountTable) -> list[Column]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ringwatch.graphs.abuse import Harm
 from ringwatch.graphs.accounts import AccountTable, IntArray
 from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
@@ -234,6 +235,24 @@ def test_what_people_of_one_country_meet_in_makes_no_two_of_them_one_operators()
     assert found == 1.0
     assert wrong < 0.01
     assert standing(_accounts(n))[1] > 0.03, "without countries a language and its carriers are a ring"
+
+
+def test_who_sends_a_harmful_text_does_harm_which_counts_once() -> None:
+    n, bad = 2_000, 40
+    phrases = LayerSpec("prompt_family", "prompts", 0.4, "a family")
+    text = _incidence(phrases, np.arange(6), np.zeros(6, dtype=np.int64))
+    card = _incidence(CARD, np.array([10, 11]), np.zeros(2, dtype=np.int64))
+    first, second = candidate_pairs([text, card], [], n, seed=1)
+    plain = _accounts(n)
+    accounts = AccountTable(plain.frame.assign(harm_kind=np.where(np.arange(n) < bad, 1, -1)), harm_known=True)
+    harm = Harm(np.where(np.arange(n) < bad, 8.0, -4.0), bad / n)
+    model = build_model(accounts, [text, card], [], first, second, seed=1, harm=harm, without=("presence",))
+    (misuse,) = (one for one in model.contrasts if one.name == "misuse")
+    sent, paid = first < 6, first == 10
+    beyond = model.bits() - model.prior - model.unshared_bits()
+    assert misuse.bits.min() > 5, "two in fifty do harm"
+    assert beyond[sent] == pytest.approx(np.maximum(model.group_bits("prompts"), misuse.bits)[sent])
+    assert beyond[paid] == pytest.approx((model.group_bits("payment") + misuse.bits)[paid])
 
 
 def test_who_invites_a_countryman_is_as_rare_as_that_is_in_the_country() -> None:
