@@ -107,7 +107,7 @@ def _shared(own: pd.DataFrame, near: pd.DataFrame, accounts: int) -> pd.DataFram
     found = pd.DataFrame(
         {
             "entity": own["entity"],
-            "type": own["entity"].str.rpartition("_")[0],
+            "type": [entity.rpartition("_")[0] for entity in own["entity"]],
             "known_kind": own["known_kind"],
             "accounts": users,
             "bits": np.where(users > 1, np.log2(max(accounts, 1) / users), 0.0).round(1),

@@ -26,6 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Ringwatch:
     tables = make_tables(5)
     for account in sorted({row["account_id"] for row in tables["events"]})[:3]:
         tables.setdefault("links", []).append({"account_id": account, "entity_type": "ip", "entity_id": ORIGINAL})
+    tables["accounts"].append({"account_id": "newcomer"})
     command = Ringwatch(folder / "workspace")
     command.run("init")
     command.run("ingest", write_drop(folder / "drop", tables))
@@ -148,3 +149,6 @@ def test_an_account_on_one_page(world: Ringwatch) -> None:
     for line in told["next"][:3]:
         assert world.call(*line.split()[1:]).code == 0, line
     assert world.call("investigate", "nobody").code == 2
+    alone = world.json("investigate", "newcomer")
+    assert (alone["shared"], alone["ties"], alone["timeline"], alone["cluster"]) == ([], [], [], None)
+    assert "newcomer" in world.run("investigate", "newcomer").stdout
