@@ -28,7 +28,10 @@ def _evaluate(
     peers: Annotated[
         bool, typer.Option("--peers", help="Beside it: components, Louvain, Leiden, label propagation.")
     ] = False,
-    ablate: Annotated[bool, typer.Option("--ablate", help="Each group of layers left out, and alone.")] = False,
+    ablate: Annotated[
+        bool,
+        typer.Option("--ablate", help="Each group of layers left out, and alone; standing and likeness left out."),
+    ] = False,
     calibration: Annotated[
         bool, typer.Option("--calibration", help="Of the pairs that claim p, how many are right.")
     ] = False,
@@ -134,7 +137,7 @@ def _show_ablation(session: Session, report: EvaluationReport, ablation: tuple[A
     whole = headline(report)
     for title, runs in (
         ("without", [(one.group, one.left_out) for one in ablation]),
-        ("alone", [(one.group, one.alone) for one in ablation]),
+        ("alone", [(one.group, one.alone) for one in ablation if one.alone is not None]),
     ):
         session.line()
         rows = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,9 @@ from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
 
 if TYPE_CHECKING:
     import networkx as nx
+
+BESIDES = ("standing", "likeness")
+"""What is said of clusters besides harm and verdicts: what speaks for their people, and what they are like."""
 
 MIN_SIZE = 3
 BELONG = 0.5
@@ -157,15 +160,23 @@ def form_clusters(model: Model, bits: FloatArray, tied: IntArray, community: Int
 
 
 def weigh_besides(
-    formed: Formed, accounts: AccountTable, model: Model, harm: Harm, standing: Sequence[Standing]
+    formed: Formed,
+    accounts: AccountTable,
+    model: Model,
+    harm: Harm,
+    standing: Sequence[Standing],
+    without: Collection[str] = (),
 ) -> Formed:
     """Clusters with what harm says of them, what speaks for their people and what they are like, learnt from those
-    that harm is seen at."""
+    that harm is seen at. `without` names layers of `standing`, or whole `BESIDES`, to leave out."""
+    out = frozenset(without)
+    standing = [one for one in standing if not out & {one.layer, "standing"}]
     cluster, count = formed.cluster, len(formed)
     rates = learn_rates(harm, cluster, count)
     learnt = abuse_probability(cluster_bits(harm, cluster, count, rates), rates.share)
     people, spoken = speak_for_people(standing, learnt, cluster, count)
-    alike, told = likeness(cluster_traits(accounts, model, formed.inside, cluster, count), learnt)
+    traits = [] if "likeness" in out else cluster_traits(accounts, model, formed.inside, cluster, count)
+    alike, told = likeness(traits, learnt)
     spoken = pd.concat([spoken, told], ignore_index=True)
     return replace(formed, rates=rates, learnt=learnt, besides=people + alike, spoken=spoken)
 
@@ -179,12 +190,13 @@ def describe_clusters(
     verdicts: Verdicts,
     history: History,
     standing: Sequence[Standing] = (),
+    without: Collection[str] = (),
 ) -> Found:
     """Scores, explains and names clusters.
 
     `history` is what earlier runs found. `harm` holds what their own events say of all accounts (None: nothing does);
     without it and without verdicts abuse is null and the score is the probability of coordination. Without it but
-    with verdicts these teach what `standing` says.
+    with verdicts these teach what `standing` says, but for what is to be `without` (as `weigh_besides` has it).
     """
     cluster, count, inside, membership, size = (
         formed.cluster, len(formed), formed.inside, formed.membership, formed.size,
@@ -197,7 +209,7 @@ def describe_clusters(
     judged = harm is not None or len(verdicts.account) > 0
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
     if harm is None and judged:
-        formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing)
+        formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing, without)
     # Verdicts are a biased sample: where events say anything, how many clusters are abusive, and what those have, is
     # learnt from events alone, so that a cluster nobody has judged is what it was.
     harm_bits = cluster_bits(with_verdicts(own, verdicts), cluster, count, formed.rates)

@@ -189,7 +189,8 @@ def detect(
         use_labels: whether labels and verdicts count. previous: what earlier runs found.
         run_id, created_at, as_of: what the store is to say of the run.
         gathered: what `gather` made of the same views, where that is known already. model: the pairs as they are to
-            be weighed, in the place of `weigh`. without: layers, contrasts or groups of them that are left out.
+            be weighed, in the place of `weigh`. without: layers, contrasts or groups of them that are left out, and
+            what is said of clusters besides harm (`weigh_besides`).
         judge: a trained model, whose scores take the place of the accounts' own.
 
     The same views and seed give the same frames. Makes temporary tables in `con`.
@@ -205,12 +206,11 @@ def detect(
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)
         harm = gathered.harm if accounts.harm_known else None
-        standing = [one for one in gathered.standing if not {one.layer, "standing"} & set(without)]
         if harm is not None:
-            formed = weigh_besides(formed, accounts, model, harm, standing)
+            formed = weigh_besides(formed, accounts, model, harm, gathered.standing, without)
         score = untouched_scores(accounts, model, bits, formed, harm)
         verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
-        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, standing)
+        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, gathered.standing, without)
     judgement = None
     if judge is not None:
         with watch.stage("model"):

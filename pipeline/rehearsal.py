@@ -48,7 +48,8 @@ class Rehearsal:
         return weigh(self.gathered, seed=self.seed, watch=self.watch)
 
     def detect(self, *, without: Collection[str] = (), model: Model | None = None) -> Detection:
-        """All of a run, without the groups of layers named, or on pairs that are weighed as `model` has them."""
+        """All of a run, without the groups of layers named, or what clusters are told by besides; on pairs that are
+        weighed as `model` has them, where it is given."""
         return detect(
             self.con,
             declared=self._declared,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from process import Done
 
+from ringwatch.graphs.clusters import BESIDES
 from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
 
@@ -75,6 +76,10 @@ def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str
     by_group = {one["group"]: one for one in done.document["ablation"]}
     assert set(by_group) >= GROUPS
     whole = _values(done.document["clusters"])["recovery"]
+    for group in BESIDES:
+        one = by_group.pop(group)
+        assert one["alone"] is None, "it ties nobody"
+        assert _values(one["left_out"])["recovery"] == pytest.approx(whole), "it moves no member"
     for one in by_group.values():
         assert set(one) == {"group", "left_out", "alone"}
         assert set(one["left_out"]) == set(one["alone"]) == FIGURES

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ringwatch.graphs.abuse import Harm
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray
 from ringwatch.graphs.character import (
     CHARACTER,
@@ -17,7 +18,9 @@ from ringwatch.graphs.character import (
     cluster_traits,
     likeness,
 )
+from ringwatch.graphs.clusters import BESIDES, Formed, weigh_besides
 from ringwatch.graphs.evidence import Model, Shared
+from ringwatch.graphs.standing import Standing
 
 
 def _world(seed: int, seen: float, count: int = 200) -> tuple[list[Trait], FloatArray, BoolArray]:
@@ -106,3 +109,35 @@ def test_traits_by_hand() -> None:
     assert found["one_customer"] == pytest.approx([2 / 3, 0])
     assert found["held_by_payment"] == pytest.approx([8 / 2, 0]), "one of two pairs shares a card worth 9 - 1 bits"
     assert cluster_traits(accounts, model, np.arange(0), np.full(8, -1), 0) == []
+
+
+def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
+    rng = np.random.default_rng(5)
+    count, each = 60, 4
+    cluster = np.repeat(np.arange(count), each)
+    bad = cluster < count // 4
+    now, n = 400 * DAY, len(cluster)
+    created = now - np.where(bad, rng.uniform(1, 9, n), rng.uniform(50, 300, n)) * DAY
+    ids = [f"a{k:03}" for k in range(n)]
+    frame = pd.DataFrame({"account_id": ids, "created_at": created, "last_seen": now, "events": 5, "org": -1})
+    accounts = AccountTable(frame, harm_known=True)
+    # Harm is seen at every other abusive cluster.
+    harm = Harm(np.where(bad & (cluster % 2 == 0), 8.0, -1.0), 0.1)
+    model = Model(n, np.arange(n - 1), np.arange(1, n), [], [], {}, 0.0)
+    inside, one = np.flatnonzero(cluster[:-1] == cluster[1:]), np.ones(count)
+    formed = Formed(cluster, np.ones(n), np.full(count, each), one, inside, 0 * one, 0 * one)
+    standing = [Standing("old_accounts", "are old", ~bad & (rng.random(n) < 0.9))]
+
+    def said(*without: str) -> tuple[FloatArray, set[str]]:
+        found = weigh_besides(formed, accounts, model, harm, standing, without)
+        return found.besides, set(found.spoken["layer"]) if len(found.spoken) else set()
+
+    both, layers = said()
+    alike, likened = said("standing")
+    people, spoken = said("likeness")
+    assert likened and likened <= set(CHARACTER) and spoken == {"old_accounts"} and layers == likened | spoken
+    assert np.abs(people).max() > 0.5 and np.abs(alike).max() > 0.5
+    assert both == pytest.approx(people + alike)
+    assert said("old_accounts")[0] == pytest.approx(alike), "by the name of a layer, too"
+    nothing, silent = said(*BESIDES)
+    assert not nothing.any() and not silent
