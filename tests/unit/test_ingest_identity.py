@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringwatch.errors import DataError
-from ringwatch.ingest import batch, dedupe, export_quarantine
+from ringwatch.ingest import batch, dedupe, export_quarantine, vault
 
 Event = Callable[..., dict[str, Any]]
 
@@ -85,6 +85,32 @@ def test_a_file_that_changes_under_the_reader_is_refused(
     monkeypatch.setattr(batch, "settle", changed)
     with pytest.raises(DataError, match="changed while it was being read"):
         ingester.ingest(ingester.workspace(), path)
+
+
+@pytest.mark.parametrize("writer", [(dedupe.Parts, "add"), (vault.VaultWriter, "keep")])
+def test_a_batch_whose_last_write_in_the_background_fails_is_not_there(
+    ingester: Any, event: Event, monkeypatch: pytest.MonkeyPatch, writer: tuple[type, str]
+) -> None:
+    workspace, path = (
+        ingester.workspace(),
+        ingester.file("events.csv", [event(1, ip="81.2.3.4", prompt="words of a prompt")]),
+    )
+    whole = getattr(*writer)
+    calls: list[Any] = []
+    monkeypatch.setattr(*writer, lambda *args: (calls.append(args), whole(*args)))
+    ingester.ingest(ingester.workspace(), path)
+    left = iter(calls[1:])
+
+    def full(*args: Any) -> None:
+        if next(left, None) is None:
+            raise OSError("the disk is full")
+        whole(*args)
+
+    monkeypatch.setattr(*writer, full)
+    with pytest.raises(OSError, match="full"):
+        ingester.ingest(workspace, path)
+    monkeypatch.setattr(*writer, whole)
+    assert ingester.ingest(workspace, path).stored == 1
 
 
 def test_the_other_tables_are_identified_by_all_their_columns(ingester: Any) -> None:
