@@ -8,7 +8,7 @@ case, is not shown. The rule is for what is said of everybody: a statement that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ringwatch.graphs.schema import EDGES, NODES
 from ringwatch.graphs.store.base import Result
 from ringwatch.queries.statement import Edge, Match, Node, Projection, Statement, Step
 
-_COUNT, _OUTSIDE, _NODE, CASES = "ringwatch_k", "ringwatch_o", "ringwatch_n", "ringwatch_cases"
+_COUNT, _OUTSIDE, _NODE, _KEPT, CASES = "ringwatch_k", "ringwatch_o", "ringwatch_n", "ringwatch_a", "ringwatch_cases"
 _NAMES_ONE = frozenset({"id", "token"})
 _NAMES_MANY = frozenset({"Run"})
 """Labels whose nodes stand for no party."""
@@ -47,14 +47,14 @@ def protect(cypher: str, statement: Statement, anonymity: Anonymity) -> tuple[st
     Raises:
         PolicyError: it sums up accounts where no column can say how many.
     """
-    if anonymity.k <= 1 or any(_looks_at_one(step) for step in _steps(statement)):
+    if anonymity.k <= 1 or all(_looks_at_one(part) for part in statement.parts):
         return cypher, {}
-    if any("Account" in labels for match in statement.summed for _, labels in _labels(match)):
+    if any("Account" in labels for match in statement.summed for _, labels in _labels(match, {})):
         raise PolicyError(
             f"A query in braces or a list of paths sums up accounts, of which there may be fewer than {anonymity.k}.",
             hint="MATCH them and count(…): rows made from few are withheld. Or begin at a node by its id or token.",
         )
-    if not any(isinstance(step, Projection) and step.aggregates for step in _steps(statement)):
+    if not any(_aggregates(part) for part in statement.parts):
         return cypher, {}
     inserted: list[tuple[int, str]] = []
     kinds = (_COUNT, _OUTSIDE) if anonymity.cases else (_COUNT,)
@@ -76,7 +76,8 @@ def withhold(result: Result, anonymity: Anonymity) -> Answer:
     outside = [at for at, name in enumerate(names) if name.startswith(_OUTSIDE)]
     if not counts:
         return Answer(names, result.rows, result.truncated)
-    own = [at for at in range(len(names)) if at not in counts and at not in outside]
+    hidden = {*counts, *outside, *(at for at, name in enumerate(names) if name.startswith(_KEPT))}
+    own = [at for at in range(len(names)) if at not in hidden]
 
     def few(row: list[Any]) -> bool:
         most = max(row[at] or 0 for at in counts)
@@ -86,35 +87,44 @@ def withhold(result: Result, anonymity: Anonymity) -> Answer:
     return Answer([names[at] for at in own], kept, result.truncated, len(result.rows) - len(kept))
 
 
-def _steps(statement: Statement) -> Iterable[Step]:
-    return (step for part in statement.parts for step in part)
-
-
 def _last(part: tuple[Step, ...]) -> Projection:
     last = part[-1]
     assert isinstance(last, Projection)  # noqa: S101 (a part ends with RETURN)
     return last
 
 
-def _looks_at_one(step: Step) -> bool:
-    return isinstance(step, Match) and any(
-        node.keys & _NAMES_ONE and not node.labels & _NAMES_MANY for node in step.nodes
-    )
+def _looks_at_one(part: tuple[Step, ...]) -> bool:
+    nodes = (node for step in part if isinstance(step, Match) for node in step.nodes)
+    return any(node.keys & _NAMES_ONE and not node.labels & _NAMES_MANY for node in nodes)
+
+
+def _aggregates(part: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, Projection) and step.aggregates for step in part)
 
 
 def _protect_part(part: tuple[Step, ...], kinds: tuple[str, ...], inserted: list[tuple[int, str]]) -> int:
     """Notes what to insert in one part of a union; how many counts it returns then."""
-    accounts: dict[str, None] = {}  # variables that stand for accounts, in the order of the text
-    carried = 0
-    if not any(isinstance(step, Projection) and step.aggregates for step in part):
+    known: dict[str, set[str]] = {}  # the labels that each variable can have
+    accounts: dict[str, str] = {}  # variables that stand for accounts, in the order of the text, and their ids
+    carried, kept = 0, 0
+    if not _aggregates(part) or _looks_at_one(part):
         return 0
     for step in part:
         if isinstance(step, Match):
-            accounts |= _accounts(step, inserted)
+            accounts |= _accounts(step, known, inserted)
             continue
+        named = {item.variable: item.name for item in step.items if item.variable and item.name}
+        lost = [] if step.star or step is part[-1] else [one for one in accounts if one not in named]
         items: list[list[str]] = []
-        if step.aggregates:
-            items += [[_counted(variable, kind) for kind in kinds] for variable in accounts]
+        if step.aggregates or step.distinct:
+            if step.star and any(one.startswith(_KEPT) for one in accounts):
+                raise PolicyError(
+                    "What * stands for comes from accounts that an earlier WITH has left out, and cannot be counted.",
+                    hint="Name the columns.",
+                )
+            summed = accounts if step.aggregates else lost
+            items += [[_counted(accounts[one], kind) for kind in kinds] for one in summed]
+            lost = []
         if not step.star:  # else what is carried is in the star
             form = "max({})" if step.aggregates or step.distinct else "{}"
             items += [[form.format(f"{kind}{n}") for kind in kinds] for n in range(carried)]
@@ -124,36 +134,46 @@ def _protect_part(part: tuple[Step, ...], kinds: tuple[str, ...], inserted: list
             for n, item in enumerate(items, first)
             for kind, column in zip(kinds, item, strict=True)
         ]
+        # Of an account whose properties alone go on its id goes on with them.
+        ids = [f"{_KEPT}{n}" for n in range(kept, kept + len(lost))]
+        columns += [f", {accounts[one]} AS {name}" for one, name in zip(lost, ids, strict=True)]
         inserted.append((step.end, "".join(columns)))
-        carried = first + len(items)
+        carried, kept = first + len(items), kept + len(lost)
         if not step.star:
-            named = {item.variable: item.name for item in step.items if item.variable in accounts}
-            accounts = dict.fromkeys(name for name in named.values() if name)
+            known = {name: known[one] for one, name in named.items() if one in known}
+            accounts = {name: _id(name) for one, name in named.items() if one in accounts} | {one: one for one in ids}
     return carried
 
 
-def _counted(variable: str, kind: str) -> str:
-    one = f"`{variable}`.id"
+def _id(variable: str) -> str:
+    return f"`{variable}`.id"
+
+
+def _counted(one: str, kind: str) -> str:
     return f"count(DISTINCT {one if kind == _COUNT else f'CASE WHEN NOT {one} IN ${CASES} THEN {one} END'})"
 
 
-def _accounts(match: Match, inserted: list[tuple[int, str]]) -> dict[str, None]:
-    """The variables of a MATCH that stand for accounts; a node that has none is given one."""
-    found: dict[str, None] = {}
-    for node, labels in _labels(match):
+def _accounts(match: Match, known: dict[str, set[str]], inserted: list[tuple[int, str]]) -> dict[str, str]:
+    """The variables of a MATCH that stand for accounts, with their ids; a node that has none is given one. Notes what
+    labels its variables can have."""
+    found: dict[str, str] = {}
+    for node, labels in _labels(match, known):
+        if node.variable is not None:
+            known[node.variable] = labels
         if "Account" not in labels:
             continue
         variable = node.variable
         if variable is None:
             variable = f"{_NODE}{node.at}"
             inserted.append((node.at, variable))
-        found[variable] = None
+        found[variable] = _id(variable)
     return found
 
 
-def _labels(match: Match) -> list[tuple[Node, set[str]]]:
-    """Which labels each node of a MATCH can have, by its own and by the edges that lead to it."""
-    can: dict[object, set[str]] = {}
+def _labels(match: Match, known: Mapping[str, set[str]]) -> list[tuple[Node, set[str]]]:
+    """Which labels each node of a MATCH can have, by its own, by the edges that lead to it, and by what is `known` of
+    its variable."""
+    can: dict[object, set[str]] = {name: set(labels) for name, labels in known.items()}
     for node in match.nodes:
         named = {label for label in node.labels if label in NODES} or set(NODES)
         can[_key(node)] = can.get(_key(node), set(NODES)) & named

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Node:
     """A node of a pattern: its variable, the names in its label expression, the properties that its map gives a text
-    or a parameter. `at`:
-    the character at which a variable would stand."""
+    or a parameter. `at`: the character at which a variable would stand."""
 
     variable: str | None
     labels: frozenset[str]
