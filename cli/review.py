@@ -337,7 +337,7 @@ def _say_done(session: Session, done: Done, more: dict[str, Any] | None = None) 
             for one in cases
         ]
         session.table(("case", "state", "cluster", "members", "excluded", "proposed by"), rows)
-        if done.job:
+        if done.can_be_undone:
             session.line(f"Job {done.job}: `ringwatch review undo {done.job}` takes it back.")
         if extra.get("labels", 0) is None:
             session.line("Another process is writing: the labels follow with the next `detect` or `train`.")

@@ -31,6 +31,11 @@ class Done:
     cases: tuple[Case, ...]
     job: str | None = None
 
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether `undo` takes the job back: an opening stays, and so does what somebody has acted on."""
+        return self.job is not None and undoable(self.cases[0].events[-1])
+
 
 # -- reviewers -------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ router = APIRouter()
 _WAIT = 5.0
 """Seconds that somebody waits for another writer of the audit log."""
 
+TOGETHER = (Decision.APPROVE, Decision.RETURN, Decision.REJECT, Decision.APPLY)
+"""What several cases are decided by in one job. What is heard of people, or given back to them, is of one case."""
+
 
 def _signer(v: Visit, form: Form) -> Signer:
     v.check(form)
@@ -45,10 +48,6 @@ def _publish(workspace: Workspace) -> None:
     except RingwatchError:
         # The decision stands; `detect` and `train` say what keeps them from counting it.
         return
-
-
-TOGETHER = (Decision.APPROVE, Decision.RETURN, Decision.REJECT, Decision.APPLY)
-"""What several cases are decided by in one job. What is heard of people, or given back to them, is of one case."""
 
 
 def _at(case: Case) -> str:
@@ -118,10 +117,9 @@ def act_on_several(v: Visiting, form: Sent, later: BackgroundTasks) -> Response:
         seen = {row[0]: row[1] for row in rows}
         done = decide(v.workspace, signer, names, Decision(what), reason=reason, seen=seen, wait=_WAIT)
         later.add_task(_publish, v.workspace)
-    state = done.cases[0].state
-    job = f" Job {done.job} can be taken back on the page of any of them." if done.job else ""
     many = f"{len(done.cases)} cases are" if done.job else f"{done.cases[0].case_id} is"
-    return v.go(here(form.one("next")), f"{many} {state}.{job}")
+    back = f" Job {done.job} can be taken back on the page of any of them." if done.can_be_undone else ""
+    return v.go(here(form.one("next")), f"{many} {done.cases[0].state}.{back}")
 
 
 @router.post("/cases/{case_id}/decide")

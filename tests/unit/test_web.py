@@ -465,12 +465,14 @@ def test_several_are_decided_in_one_job_and_taken_back(pages: Office) -> None:
         done = ann.signed("/queue/act", act="open", row=[first, second], next="/queue?state=open")
         assert (done.status_code, done.headers["location"]) == (303, "/queue?state=open")
         said = ann.get(done.headers["location"]).text
-        assert re.search(r"2 cases are open\. Job job-[0-9a-f]{8} can be taken back", said)
+        assert "2 cases are open." in said and "taken back on the page" not in said, "an opening stays"
         offered = _rows(ann)
         assert offered["case-1"][1] == "propose"
         both = [offered["case-1"][0], offered["case-2"][0]]
         assert ann.signed("/queue/act", act="propose", action="jail", row=both).status_code == 409
         assert ann.signed("/queue/act", act="propose", action="limit", row=both).status_code == 303
+        said = ann.get("/queue").text
+        assert re.search(r"2 cases are proposed\. Job job-[0-9a-f]{8} can be taken back on the page", said)
         assert states() == [State.PROPOSED] * 2
         stale = bob.signed("/queue/act", act="approve", row=both)
         assert stale.status_code == 403 and "has gone on since" in _sentence(stale)
