@@ -473,6 +473,7 @@ def test_a_job_on_several_cases_keeps_its_context_and_is_undone(office: Office) 
     assert names == ["case-1", "case-2", "case-3"]
     propose(workspace, people["ann"], names, action=Action.LIMIT, reason="all alike")
     done = decide(workspace, people["bob"], names, Decision.REJECT, reason="a hackathon")
+    assert done.job is not None
     assert done.can_be_undone and not opened.can_be_undone
     for case in done.cases:
         assert case.events[-1]["job"] == {"id": done.job, "cases": 3, "reason": "a hackathon"}
