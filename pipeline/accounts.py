@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ringwatch.errors import UsageError
+from ringwatch.errors import UnavailableError, UsageError
 from ringwatch.graphs.accounts import HARMFUL
 from ringwatch.graphs.store import GraphStore
 from ringwatch.ingest import EventLog
@@ -95,7 +95,10 @@ def _cluster(workspace: Workspace, run_id: str, cluster: Any, membership: Any) -
     if _value(cluster) is None:
         return None
     clusters = pd.read_parquet(workspace.runs_dir / run_id / "clusters.parquet")
-    row = clusters[clusters["cluster_id"] == cluster].iloc[0].to_dict()
+    rows = clusters[clusters["cluster_id"] == cluster]
+    if rows.empty:
+        raise UnavailableError("A newer run was stored in this moment.", hint="Ask again.")
+    row = rows.iloc[0].to_dict()
     wanted = ("cluster_id", "size", "score", "bits", "coordination", "abuse", "status")
     return {name: _value(row[name]) for name in wanted} | {"membership": _value(membership)}
 
