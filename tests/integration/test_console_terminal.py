@@ -20,7 +20,8 @@ _CONTROL = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()=>][0-9A-B]?)")
 _PATIENCE = 60.0
 _PROMPT = "ringwatch>"
 _ENV = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-_FOREVER = "UNWIND range(1, 1000000) AS x UNWIND range(1, 1000000) AS y RETURN count(*) AS n;\r"
+# A plain count of as many rows is a product, and soon told.
+_FOREVER = "UNWIND range(1, 1000000) AS x UNWIND range(1, 1000000) AS y RETURN sum(x * y % 7) AS n;\r"
 
 
 class Terminal:
