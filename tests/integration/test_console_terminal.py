@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import termios
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ class Terminal:
     def __init__(self, env: dict[str, str]) -> None:
         self._process, self._file = pty.fork()
         if not self._process:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background is started deaf to it
             os.execve(EXECUTABLE, ["ringwatch", "console"], {**env, **_ENV})  # noqa: S606
         self._said = ""
 
