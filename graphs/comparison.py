@@ -71,8 +71,8 @@ def build_model(
     habits = [*_own_columns(accounts), *home(country), *habits]
     habits = [habit for habit in habits if not out & {habit.name, habit.group}]
     contrasts = _contrasts(habits, shared, first, second, n, np.random.default_rng(seed))
-    if harm is not None and "misuse" not in out:
-        contrasts += _misuse(accounts, harm, first, second)
+    if harm is not None:
+        contrasts += [one for one in _misuse(accounts, harm, first, second) if not out & {one.name, one.group}]
     prior = float(np.log2(MATES[1] / max(n, 2)))
     has = _holders(incidences, relations, n)
     both = {group: some[first] & some[second] for group, some in has.items()}
@@ -232,8 +232,9 @@ def _relate(relation: Relation, first: IntArray, second: IntArray, n: int, count
     # People deal with people of their country: between two of one it is as common as it is there.
     home = np.where(country[a] == country[b], country[a], -1)
     people, dealings = (np.bincount(of[of >= 0], minlength=country.max(initial=0) + 1) for of in (country, home))
-    common = np.where(home >= 0, dealings[home] / people[home].clip(1) ** 2, len(key) / n**2)
-    chance = 2 * np.maximum(common, len(key) / n**2) * (degree[a] * degree[b] / degree.mean() ** 2) ** DEGREE_POWER
+    anywhere = len(key) / n**2
+    there = np.where(home >= 0, dealings[home] / people[home].clip(1) ** 2, anywhere)
+    chance = 2 * np.maximum(there, anywhere) * (degree[a] * degree[b] / degree.mean() ** 2) ** DEGREE_POWER
     rarity = -np.log2(np.minimum(chance, 1.0))
     # An account of many relations is judged by all of them, as an entity is by its users.
     hub = np.where(degree[a] >= degree[b], a, b)

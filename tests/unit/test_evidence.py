@@ -253,6 +253,9 @@ def test_who_sends_a_harmful_text_does_harm_which_counts_once() -> None:
     assert misuse.bits.min() > 5, "two in fifty do harm"
     assert beyond[sent] == pytest.approx(np.maximum(model.group_bits("prompts"), misuse.bits)[sent])
     assert beyond[paid] == pytest.approx((model.group_bits("payment") + misuse.bits)[paid])
+    for out in ("misuse", "prompts"):
+        less = build_model(accounts, [card], [], first[paid], second[paid], seed=1, harm=harm, without=(out,))
+        assert not any(one.name == "misuse" for one in less.contrasts), "a contrast goes with its group, too"
 
 
 def test_who_invites_a_countryman_is_as_rare_as_that_is_in_the_country() -> None:
