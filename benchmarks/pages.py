@@ -19,12 +19,13 @@ from statistics import median
 from typing import Any
 
 from drops import Tables, write_drop
+from people import enrol_all
 from playwright.sync_api import sync_playwright
 from serving import serving, sign_in
 
 from ringwatch import pipeline
 from ringwatch.config import make_config
-from ringwatch.review import Role, enrol, unlock
+from ringwatch.review import Role
 from ringwatch.workspace import Workspace
 
 PASSPHRASE = "a passphrase of the bench"
@@ -111,10 +112,7 @@ def main() -> None:
     members = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     with tempfile.TemporaryDirectory() as name, sync_playwright() as started:
         workspace, cluster = make_crowded(Path(name), members)
-        admin = None
-        for who, role in (("root", Role.ADMIN), ("ann", Role.ANALYST)):
-            enrol(workspace, who, role, PASSPHRASE, by=admin)
-            admin = admin or unlock(workspace, who, PASSPHRASE)
+        enrol_all(workspace, {"root": Role.ADMIN, "ann": Role.ANALYST}, PASSPHRASE)
         with serving(workspace.root) as url:
             browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})

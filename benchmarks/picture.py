@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from people import enrol_all
 from playwright.sync_api import sync_playwright
 from process import Ringwatch
 from rich.console import Console
@@ -24,14 +25,11 @@ from ringwatch.review import (
     Action,
     Decision,
     Role,
-    Signer,
     decide,
-    enrol,
     load_book,
     open_cases,
     propose,
     review_queue,
-    unlock,
 )
 from ringwatch.workspace import Workspace
 
@@ -53,10 +51,7 @@ def draw(ansi: str, title: str) -> str:
 def photograph(root: Path) -> None:
     """The queue, a case that waits for a second reviewer, and a member of it."""
     workspace = Workspace.open(root)
-    people: dict[str, Signer] = {}
-    for name, role in (("root", Role.ADMIN), ("ann", Role.ANALYST), ("bob", Role.REVIEWER)):
-        enrol(workspace, name, role, PASSPHRASE, by=people.get("root"))
-        people[name] = unlock(workspace, name, PASSPHRASE)
+    people = enrol_all(workspace, {"root": Role.ADMIN, "ann": Role.ANALYST, "bob": Role.REVIEWER}, PASSPHRASE)
     first = review_queue(load_run(workspace), load_book(workspace))["cluster_id"].tolist()
     cases = [one.case_id for one in open_cases(workspace, people["ann"], first[:3], reason="the worst").cases]
     propose(workspace, people["ann"], cases[:2], action=Action.SUSPEND, reason="One network, one trade, one wave.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from people import enrol_all
 
 from ringwatch.gnn import load_model
 from ringwatch.pipeline import load_run
@@ -16,13 +17,10 @@ from ringwatch.review import (
     Action,
     Decision,
     Role,
-    Signer,
     decide,
-    enrol,
     load_book,
     open_cases,
     propose,
-    unlock,
 )
 from ringwatch.workspace import Workspace
 
@@ -184,10 +182,8 @@ def test_verdicts_move_the_next_training_and_who_was_excluded_stays_out(world: R
     shutil.copytree(world.workspace, heard.workspace)
     heard.run("detect", "--no-labels", "--seed", "1")
     workspace = Workspace.open(heard.workspace)
-    people: dict[str, Signer] = {}
-    for name, role in (("root", Role.ADMIN), ("ann", Role.ANALYST), ("bob", Role.REVIEWER), ("cyd", Role.REVIEWER)):
-        enrol(workspace, name, role, "a passphrase", by=people.get("root"))
-        people[name] = unlock(workspace, name, "a passphrase")
+    roles = {"root": Role.ADMIN, "ann": Role.ANALYST, "bob": Role.REVIEWER, "cyd": Role.REVIEWER}
+    people = enrol_all(workspace, roles, "a passphrase")
     members = load_run(workspace).members
     given = set(pd.read_parquet(folder / "first" / "labels.parquet")["account_id"])
     fresh = [name for name, ids in members.groupby("cluster_id")["account_id"] if not given & set(ids)]

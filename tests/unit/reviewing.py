@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drops import make_tables, write_drop
+from people import enrol_all
 
 from ringwatch import pipeline
 from ringwatch.config import make_config
 from ringwatch.graphs import Cluster
-from ringwatch.review import Role, Signer, enrol, unlock
+from ringwatch.review import Role, Signer
 from ringwatch.workspace import Workspace
 
 PASSPHRASE = "correct horse battery"
@@ -56,8 +57,4 @@ def make_office(folder: Path, *, hostile: str = "") -> Office:
         tables = {name: [*rows, *(more[name] if name != "entities" else [])] for name, rows in tables.items()}
     pipeline.ingest_drop(workspace, [write_drop(folder / "drop", tables)])
     pipeline.run_detection(workspace, seed=1)
-    people: dict[str, Signer] = {}
-    for name, role in PEOPLE.items():
-        enrol(workspace, name, role, PASSPHRASE, by=people.get("root"))
-        people[name] = unlock(workspace, name, PASSPHRASE)
-    return Office(workspace, people)
+    return Office(workspace, enrol_all(workspace, PEOPLE, PASSPHRASE))

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pages import make_crowded, size_of
+from people import enrol_all
 from serving import serving
 
 from ringwatch.review import (
@@ -27,11 +28,9 @@ from ringwatch.review import (
     Role,
     State,
     decide,
-    enrol,
     load_book,
     open_cases,
     propose,
-    unlock,
     verify,
 )
 
@@ -276,8 +275,7 @@ def _no_violations(page: Any, where: str) -> None:
 
 def test_a_page_of_two_thousand_members_is_small_and_works(chromium: Any, tmp_path: Path) -> None:
     workspace, cluster = make_crowded(tmp_path, 2000)
-    enrol(workspace, "root", Role.ADMIN, PASSPHRASE)
-    enrol(workspace, "ann", Role.ANALYST, PASSPHRASE, by=unlock(workspace, "root", PASSPHRASE))
+    enrol_all(workspace, {"root": Role.ADMIN, "ann": Role.ANALYST}, PASSPHRASE)
     with serving(workspace.root) as url, _page(chromium, url) as page:
         _sign_in(page, "ann")
         page.goto(f"/clusters/{cluster}")
