@@ -14,12 +14,12 @@ import scipy.sparse as sp
 from scipy.special import logit
 
 from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
-from ringwatch.graphs import Gathered, Incidence, Model, find_communities
-from ringwatch.graphs.clusters import Formed, form_clusters, weigh_besides
-from ringwatch.graphs.doubtful import tying
+from ringwatch.graphs import Gathered, Incidence, Model
+from ringwatch.graphs.clusters import Formed, judge_clusters, mean_bits
+from ringwatch.graphs.detection import untouched
 from ringwatch.graphs.layers import Relation as Recorded
 from ringwatch.graphs.learning import probability
-from ringwatch.graphs.scores import untouched_abuse, untouched_scores
+from ringwatch.metrics import Stopwatch
 
 LEAST_TIE = 1e-3
 """A candidate pair of a smaller chance to be one operator's ties nobody."""
@@ -54,28 +54,18 @@ class Evidence:
 
 def unsupervised(gathered: Gathered, model: Model, *, seed: int) -> Evidence:
     """What a run says of accounts and clusters when it uses no label, status or model."""
-    accounts = gathered.accounts
     bits = model.bits()
-    tied, worth = tying(model, bits)
-    community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
-    formed = form_clusters(model, worth, tied, community)
-    harm = gathered.harm if accounts.harm_known else None
-    if harm is not None:
-        formed = weigh_besides(formed, accounts, model, harm, gathered.standing)
-    return evidence_of(gathered, model, bits, formed, untouched_scores(accounts, model, bits, formed, harm))
+    return evidence_of(gathered, model, bits, *untouched(gathered, model, bits, seed=seed, watch=Stopwatch()))
 
 
 def evidence_of(gathered: Gathered, model: Model, bits: FloatArray, formed: Formed, score: FloatArray) -> Evidence:
     """The same from what a run has formed already; `score` is what no verdict has touched."""
     accounts, count = gathered.accounts, len(formed)
-    of_edge = formed.cluster[model.first[formed.inside]]
-    edges = np.maximum(np.bincount(of_edge, minlength=count), 1)
-    strength = np.bincount(of_edge, bits[formed.inside], minlength=count) / edges
     known = accounts.harm_known
-    abuse = untouched_abuse(accounts, formed, gathered.harm)[0] if known else np.full(count, np.nan)
+    abuse = judge_clusters(accounts, formed, gathered.harm).probability if known else np.full(count, np.nan)
     return Evidence(
         bits, score, formed.cluster, formed.membership, formed.coordination, abuse, formed.size.astype(np.float64),
-        strength,
+        mean_bits(model, bits, formed),
     )  # fmt: skip
 
 

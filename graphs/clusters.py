@@ -25,7 +25,7 @@ from ringwatch.graphs.abuse import (
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.character import CHARACTER, cluster_traits, likeness
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.labels import Verdicts, with_verdicts
+from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, with_verdicts
 from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
@@ -181,6 +181,34 @@ def weigh_besides(
     return replace(formed, rates=rates, learnt=learnt, besides=people + alike, spoken=spoken)
 
 
+@dataclass(frozen=True)
+class Abuse:
+    """How abusive clusters are, and what that is made of. By cluster: `bits` of what members did and of verdicts;
+    `hosted` and `tested`, how surely their harm is somebody's task or has no purpose; `probability`, all together.
+    By account: `broad`, how surely its harm has no purpose."""
+
+    bits: FloatArray
+    hosted: FloatArray
+    tested: FloatArray
+    probability: FloatArray
+    broad: FloatArray
+
+
+def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts: Verdicts = NO_VERDICTS) -> Abuse:
+    """The abuse of clusters by what all accounts' events say of them (`harm`), and by verdicts.
+
+    Verdicts are a biased sample: where events say anything, how many clusters are abusive, and what those have, is
+    learnt from events alone, so that a cluster nobody has judged is what it was.
+    """
+    cluster, count, rates = formed.cluster, len(formed), formed.rates
+    bits = cluster_bits(with_verdicts(harm, verdicts), cluster, count, rates)
+    hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
+    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), formed.learnt, cluster)
+    tested = _unsettled(tested, verdicts, cluster)
+    probability = abuse_probability(bits + formed.besides, rates.share) * unauthorised(np.maximum(hosted, tested))
+    return Abuse(bits, hosted, tested, probability, broad)
+
+
 def describe_clusters(
     accounts: AccountTable,
     model: Model,
@@ -189,8 +217,8 @@ def describe_clusters(
     harm: Harm | None,
     verdicts: Verdicts,
     history: History,
-    standing: Sequence[Standing] = (),
-    without: Collection[str] = (),
+    standing: Sequence[Standing],
+    without: Collection[str],
 ) -> Found:
     """Scores, explains and names clusters.
 
@@ -202,22 +230,14 @@ def describe_clusters(
         formed.cluster, len(formed), formed.inside, formed.membership, formed.size,
     )  # fmt: skip
     of_edge = cluster[model.first[inside]]
-    strength = np.bincount(of_edge, bits[inside], minlength=count) / np.maximum(
-        np.bincount(of_edge, minlength=count), 1
-    )
+    strength = mean_bits(model, bits, formed)
     coordination = formed.coordination
     judged = harm is not None or len(verdicts.account) > 0
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
     if harm is None and judged:
         formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing, without)
-    # Verdicts are a biased sample: where events say anything, how many clusters are abusive, and what those have, is
-    # learnt from events alone, so that a cluster nobody has judged is what it was.
-    harm_bits = cluster_bits(with_verdicts(own, verdicts), cluster, count, formed.rates)
-    abuse = abuse_probability(harm_bits + formed.besides, formed.rates.share)
-    hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
-    _, tested = without_purpose(own, accounts.frame["broad"].to_numpy(), formed.learnt, cluster)
-    tested = _unsettled(tested, verdicts, cluster)
-    abuse = abuse * unauthorised(np.maximum(hosted, tested)) if judged else np.full(count, np.nan)
+    found = judge_clusters(accounts, formed, own, verdicts)
+    abuse = found.probability if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
     member = member[np.argsort(cluster[member], kind="stable")]
@@ -229,10 +249,10 @@ def describe_clusters(
         evidence = pd.concat(
             [
                 evidence,
-                _harm_evidence(accounts, verdicts, cluster, count, harm_bits),
+                _harm_evidence(accounts, verdicts, cluster, count, found.bits),
                 formed.spoken,
-                _task_evidence(HOST_LAYER, hosted),
-                _task_evidence(TEST_LAYER, tested),
+                _task_evidence(HOST_LAYER, found.hosted),
+                _task_evidence(TEST_LAYER, found.tested),
             ],
             ignore_index=True,
         )
@@ -290,6 +310,13 @@ def rejudge(found: Found, shift: pd.Series[float]) -> Found:
     score = clusters.set_index("cluster_id")["score"]
     members = found.members.assign(cluster_score=found.members["cluster_id"].map(score).astype(np.float64))
     return replace(found, clusters=clusters, members=members)
+
+
+def mean_bits(model: Model, bits: FloatArray, formed: Formed) -> FloatArray:
+    """Mean over the pairs within each cluster; 0 of none."""
+    of_pair = formed.cluster[model.first[formed.inside]]
+    total = np.bincount(of_pair, bits[formed.inside], minlength=len(formed))
+    return np.asarray(total / np.maximum(np.bincount(of_pair, minlength=len(formed)), 1))
 
 
 def _numbered(group: IntArray, kept: BoolArray) -> tuple[IntArray, int]:

@@ -97,6 +97,11 @@ class Gathered:
         return account_harm(frame["harmful"].to_numpy(dtype=np.int64), frame["judged"].to_numpy(dtype=np.int64))
 
     @property
+    def known_harm(self) -> Harm | None:
+        """The same where the log says of any event whether it did harm."""
+        return self.harm if self.accounts.harm_known else None
+
+    @property
     def groups(self) -> list[str]:
         """The groups of layers that there is anything of; contrasts of accounts' own columns are not among them."""
         return sorted({one.spec.group for one in self.shared} | {one.spec.group for one in self.relations})
@@ -159,10 +164,32 @@ def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collectio
     with watch.stage("pairs"):
         first, second = candidate_pairs(shared, relations, len(accounts), seed=seed, columns=behaviour(accounts))
     with watch.stage("bits"):
-        harm = gathered.harm if accounts.harm_known else None
         return build_model(
-            accounts, shared, relations, first, second, seed=seed, harm=harm, without=without, habits=gathered.habits
-        )
+            accounts, shared, relations, first, second, seed=seed, harm=gathered.known_harm, without=without,
+            habits=gathered.habits,
+        )  # fmt: skip
+
+
+def untouched(
+    gathered: Gathered,
+    model: Model,
+    bits: FloatArray,
+    *,
+    seed: int,
+    watch: Stopwatch,
+    without: Collection[str] = (),
+) -> tuple[Formed, FloatArray]:
+    """The clusters, and the scores of accounts, float64[accounts], that no verdict has touched; `bits` are those of
+    the model's pairs, `without` is as `weigh_besides` has it."""
+    accounts, harm = gathered.accounts, gathered.known_harm
+    with watch.stage("communities"):
+        tied, worth = tying(model, bits)
+        community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
+    with watch.stage("clusters"):
+        formed = form_clusters(model, worth, tied, community)
+        if harm is not None:
+            formed = weigh_besides(formed, accounts, model, harm, gathered.standing, without)
+        return formed, untouched_scores(accounts, model, bits, formed, harm)
 
 
 def detect(
@@ -200,15 +227,9 @@ def detect(
     accounts = gathered.accounts
     model = model or weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
-    with watch.stage("communities"):
-        tied, worth = tying(model, bits)
-        community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
+    formed, score = untouched(gathered, model, bits, seed=seed, watch=watch, without=without)
     with watch.stage("clusters"):
-        formed = form_clusters(model, worth, tied, community)
-        harm = gathered.harm if accounts.harm_known else None
-        if harm is not None:
-            formed = weigh_besides(formed, accounts, model, harm, gathered.standing, without)
-        score = untouched_scores(accounts, model, bits, formed, harm)
+        harm = gathered.known_harm
         verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
         found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, gathered.standing, without)
     judgement = None

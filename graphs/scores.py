@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ringwatch.graphs.abuse import Harm, abuse_probability, cluster_bits, unauthorised, without_purpose
+from ringwatch.graphs.abuse import Harm, unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
-from ringwatch.graphs.clusters import Formed, mean_hosted, noisy_or
+from ringwatch.graphs.clusters import Formed, judge_clusters, noisy_or
 from ringwatch.graphs.evidence import Model
-from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, spread
+from ringwatch.graphs.labels import Verdicts, spread
 from ringwatch.graphs.layers import Incidence, Relation
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.teaching import account_traits, taught
@@ -37,8 +37,8 @@ def untouched_scores(
     """
     inside, worth, broad = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
     if harm is not None:
-        abuse, broad = untouched_abuse(accounts, formed, harm)
-        worth = worth * abuse
+        abuse = judge_clusters(accounts, formed, harm)
+        worth, broad = worth * abuse.probability, abuse.broad
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = noisy_or(model, bits, slice(None), len(accounts))
@@ -46,17 +46,6 @@ def untouched_scores(
         return np.asarray(np.where(inside, part, mate * ALONE))
     own = harm.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
     return np.asarray(1 - (1 - part) * (1 - own))
-
-
-def untouched_abuse(accounts: AccountTable, formed: Formed, harm: Harm) -> tuple[FloatArray, FloatArray]:
-    """Without verdicts the probability of abuse of each cluster, and how surely the harm of each account has
-    no purpose; float64[clusters], float64[accounts]."""
-    count = len(formed)
-    hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), NO_VERDICTS, formed.cluster, count)
-    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), formed.learnt, formed.cluster)
-    bits = cluster_bits(harm, formed.cluster, count, formed.rates)
-    abuse = abuse_probability(bits + formed.besides, formed.rates.share)
-    return np.asarray(abuse * unauthorised(np.maximum(hosted, tested))), broad
 
 
 def account_scores(
