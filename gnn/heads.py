@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from ringwatch.gnn.features import Evidence
 from ringwatch.gnn.graph import FloatArray
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, Labels
-from ringwatch.gnn.models.linear import ridge_logistic
+from ringwatch.gnn.models.linear import with_intercept
 
 RIDGE = 8.0
 """How many clusters the starting point, no correction, weighs against those that are labelled."""
@@ -79,7 +79,7 @@ def fit_head(evidence: Evidence, z: FloatArray, labels: Labels) -> ClusterHead:
     odds = _odds(evidence.abuse)
     target = expit(odds)
     target[known] = said[0][known] > said[1][known]
-    weight, _ = ridge_logistic(x.astype(np.float32), target, np.ones(count), odds, ridge=RIDGE)
+    weight, _ = with_intercept(x, target, np.ones(count), odds, ridge=RIDGE)
     return ClusterHead(mean, spread, weight)
 
 

@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
+from ringwatch.graphs.logistic import curvature, ridge_logistic
 
 DAY = 86_400e6
 RIDGE = 2.0
@@ -29,7 +30,6 @@ MOST = 3.0
 LEAST_CLUSTERS = 20
 """Fewer clusters teach nothing."""
 
-STEPS = 50
 LEAST_TOLD = 0.25
 TOLD = 4
 """So many traits of a cluster are told, the strongest, and none of fewer bits than `LEAST_TOLD`."""
@@ -117,20 +117,10 @@ def likeness(traits: Sequence[Trait], abuse: FloatArray) -> tuple[FloatArray, pd
         return np.zeros(count), pd.DataFrame()
     raw = np.column_stack([trait.value for trait in traits])
     x = np.column_stack([np.ones(count), (raw - raw.mean(axis=0)) / raw.std(axis=0)])
-    ridge = np.diag(np.r_[1e-6, np.full(len(traits), RIDGE)])
-    weight = np.zeros(x.shape[1])
-
-    def bend(p: FloatArray) -> FloatArray:
-        return np.asarray(x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None]) + ridge)
-
-    for _ in range(STEPS):
-        p = expit(x @ weight)
-        step = np.linalg.solve(bend(p), x.T @ (p - abuse) + ridge @ weight)
-        weight -= step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-8:
-            break
+    ridge = np.r_[1e-6, np.full(len(traits), RIDGE)]
+    weight = ridge_logistic(x, abuse, ridge)
     p = expit(x @ weight)
-    pull = np.linalg.solve(bend(p), x.T).T
+    pull = np.linalg.solve(curvature(x, p * (1 - p), ridge), x.T).T
     lever = np.minimum(np.einsum("ij,ij->i", pull, x) * p * (1 - p), 0.9)
     without = weight - pull * ((abuse - p) / (1 - lever))[:, None]
     parts = without[:, 1:] * x[:, 1:] / np.log(2)

@@ -1,11 +1,11 @@
 """What labels teach of accounts nobody has looked at: how far to believe the score, and what else tells.
 
-A logistic regression on the labelled accounts (Hosmer and Lemeshow; fitted by iteratively reweighted least squares)
-over bands of a few plain traits and the log odds of the score that no label has touched. It starts from that score as
-it is, and what draws it away is drawn back by a ridge: a handful of labels changes little. What it learns counts only
-where it foretells the labels of operations that it has not seen (cross-validation by operation): labels are few draws
-of many accounts each. They are far richer in abuse than the world is as well, so what is learnt is taken as bits
-beside the labels' own odds and set on those that the scores expect of everybody.
+A logistic regression on the labelled accounts (Hosmer and Lemeshow) over bands of a few plain traits and the log odds
+of the score that no label has touched. It starts from that score as it is, and what draws it away is drawn back by a
+ridge: a handful of labels changes little. What it learns counts only where it foretells the labels of operations that
+it has not seen (cross-validation by operation): labels are few draws of many accounts each. They are far richer in
+abuse than the world is as well, so what is learnt is taken as bits beside the labels' own odds and set on those that
+the scores expect of everybody.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.layers import Incidence, Relation
+from ringwatch.graphs.logistic import ridge_logistic
 
 LEAST = 30
 """Fewer labelled accounts than this of either sort teach nothing."""
@@ -34,7 +34,6 @@ MOST = 100_000
 """Of more labelled accounts so many teach."""
 
 FOLDS = 5
-STEPS = 50
 MOST_ODDS = 20.0
 
 
@@ -118,26 +117,9 @@ def _design(odds: FloatArray, traits: Sequence[IntArray], rows: IntArray) -> sp.
 
 
 def _fit(x: sp.csr_array, y: FloatArray, strength: float) -> FloatArray:
-    """Weights of least loss, the score's drawn to 1 by a ridge and the bands' to 0 by one of a `strength` (infinite:
-    they are held there); by Newton steps that are halved until they help."""
-    weight = np.zeros(x.shape[1])
-    weight[1] = 1.0
-    start, ridge = weight, np.full(len(weight), min(strength, 1e9))
+    """Weights: the score's is drawn to 1 by a ridge, those of the bands to 0 by one of a `strength` (infinite: they
+    are held there)."""
+    start, ridge = np.zeros(x.shape[1]), np.full(x.shape[1], min(strength, 1e9))
+    start[1] = 1.0
     ridge[:2] = 1e-3, RIDGE
-
-    def loss(weight: FloatArray) -> float:
-        z = x @ weight
-        return float(np.sum(np.logaddexp(0, z) - y * z) + np.sum(ridge * (weight - start) ** 2) / 2)
-
-    least = loss(start)
-    for _ in range(STEPS):
-        p = expit(x @ weight)
-        slope = x.T @ (p - y) + ridge * (weight - start)
-        bend = (x.T @ (x * np.maximum(p * (1 - p), 1e-6)[:, None])).toarray() + np.diag(ridge)
-        step = np.linalg.solve(bend, slope)
-        while (now := loss(weight - step)) > least and np.abs(step).max() > 1e-9:
-            step = step / 2
-        if least - now < 1e-7 * abs(least):
-            break
-        weight, least = weight - step, now
-    return weight
+    return ridge_logistic(x, y, ridge, start=start)

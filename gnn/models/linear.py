@@ -6,34 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
 from ringwatch.gnn.features import standardise
 from ringwatch.gnn.graph import Float32, FloatArray
 from ringwatch.gnn.models.base import Arrays, load_arrays, save_arrays, scaled
 from ringwatch.gnn.neighbours import BELIEF
 from ringwatch.gnn.task import Task, View, columns
+from ringwatch.graphs.logistic import ridge_logistic
 
 RIDGE = 1.0
 """Penalty on squared weights, in accounts."""
 
 
-def ridge_logistic(
-    x: Float32, target: FloatArray, weight: FloatArray, offset: FloatArray, *, ridge: float = RIDGE
+def with_intercept(
+    x: Float32 | FloatArray, target: FloatArray, count: FloatArray, offset: FloatArray, *, ridge: float = RIDGE
 ) -> tuple[FloatArray, float]:
-    """Weights and intercept of a logistic regression on top of `offset`, for targets in [0, 1]."""
-    wide = x.astype(np.float64)
-
-    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
-        z = wide @ theta[:-1] + theta[-1] + offset
-        gap = weight * (expit(z) - target)
-        value = (weight * (np.logaddexp(0, z) - target * z)).sum() + ridge / 2 * (theta[:-1] ** 2).sum()
-        return float(value), np.append(wide.T @ gap + ridge * theta[:-1], gap.sum())
-
-    from scipy.optimize import minimize
-
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    return np.asarray(found.x[:-1]), float(found.x[-1])
+    """Weights and intercept, which no ridge holds, of a logistic regression on top of `offset`."""
+    design = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
+    penalty = np.append(np.full(x.shape[1], ridge), 0.0)
+    found = ridge_logistic(design, target, penalty, count=count, offset=offset)
+    return found[:-1], float(found[-1])
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Logistic:
         mean, deviation = standardise(own.values)
         rows = np.unique(np.concatenate([one.rows for one in task.rounds]))
         x = scaled(own.values[rows], mean, deviation)
-        weight, intercept = ridge_logistic(x, task.target[rows], task.weight[rows], np.zeros(len(rows)))
+        weight, intercept = with_intercept(x, task.target[rows], task.weight[rows], np.zeros(len(rows)))
         return FittedLogistic(own.names, mean, deviation, weight, intercept)
 
     def load(self, place: Path) -> FittedLogistic:
@@ -104,7 +96,7 @@ class Belief:
             y.append(task.target[one.rows])
             w.append(task.weight[one.rows])
             base.append(task.graph.base[one.rows])
-        gain, shift = ridge_logistic(np.concatenate(x), np.concatenate(y), np.concatenate(w), np.concatenate(base))
+        gain, shift = with_intercept(np.concatenate(x), np.concatenate(y), np.concatenate(w), np.concatenate(base))
         return FittedBelief(max(float(gain[0]), 0.0), shift)
 
     def load(self, place: Path) -> FittedBelief:

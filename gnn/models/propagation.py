@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 
 from ringwatch.gnn.graph import FloatArray, Graph
 from ringwatch.gnn.models.base import load_arrays, save_arrays
-from ringwatch.gnn.models.linear import FittedLogistic, Logistic, ridge_logistic
+from ringwatch.gnn.models.linear import FittedLogistic, Logistic, with_intercept
 from ringwatch.gnn.models.trees import FittedTrees, Trees
 from ringwatch.gnn.neighbours import Block
 from ringwatch.gnn.task import Task, View
@@ -88,7 +88,7 @@ class Propagation:
         # By the simpler of the two alone: the trees know the rows that they learnt from too well to need neighbours.
         rows = np.unique(np.concatenate([one.rows for one in task.rounds]))
         told = opinions(task.graph, simple - _odds(simple))[rows]
-        gain, _ = ridge_logistic(told[:, None].astype(np.float32), task.target[rows], task.weight[rows], simple[rows])
+        gain, _ = with_intercept(told[:, None], task.target[rows], task.weight[rows], simple[rows])
         return FittedPropagation(logistic, trees, start, float(gain[0]))
 
     def load(self, place: Path) -> FittedPropagation:
