@@ -4,6 +4,7 @@ interpreter's lock. What comes out does not depend on how many processors there 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import ParamSpec, Self, TypeVar
 _Parameters = ParamSpec("_Parameters")
 _Piece = TypeVar("_Piece")
 _Result = TypeVar("_Result")
+_here = threading.local()
 
 
 def slices(length: int, size: int) -> list[slice]:
@@ -21,10 +23,16 @@ def slices(length: int, size: int) -> list[slice]:
 
 def by_pieces(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece]) -> list[_Result]:
     """What `work` gives for each piece, in their order."""
-    if len(pieces) < 2:
+    # Work on a piece that is by pieces itself stays where it is: else there would be as many threads as processors²,
+    # and on a large machine more than a process may have.
+    if len(pieces) < 2 or getattr(_here, "is_worker", False):
         return [work(piece) for piece in pieces]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count(), initializer=_begin) as pool:
         return list(pool.map(work, pieces))
+
+
+def _begin() -> None:
+    _here.is_worker = True
 
 
 class Behind:

@@ -14,6 +14,14 @@ def test_pieces_cover_all_once_and_come_back_in_order() -> None:
         by_pieces(lambda at: 1 // at.start, slices(6, 3))
 
 
+def test_pieces_of_a_piece_stay_in_its_thread() -> None:
+    def threads(_: slice) -> set[int]:
+        return {threading.get_ident(), *by_pieces(lambda _: threading.get_ident(), slices(3, 1))}
+
+    assert [len(found) for found in by_pieces(threads, slices(4, 1))] == [1] * 4
+    assert threading.get_ident() not in by_pieces(lambda _: threading.get_ident(), slices(3, 1))
+
+
 def test_the_background_keeps_the_order_and_is_never_more_than_one_behind() -> None:
     done: list[int] = []
     gate = threading.Event()
