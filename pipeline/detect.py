@@ -66,7 +66,7 @@ def run_detection(
                     tool_key=workspace.secret("signatures"),
                     seed=seed,
                     use_labels=labels,
-                    previous=load_history(workspace, previous),
+                    previous=load_history(workspace, previous) if previous else None,
                     run_id=run_id,
                     created_at=created_at,
                     as_of=as_of,

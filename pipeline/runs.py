@@ -301,10 +301,8 @@ def _for_and_against(reasons: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
     return reasons[~against].reset_index(drop=True), reasons[against].reset_index(drop=True)
 
 
-def load_history(workspace: Workspace, run_id: str | None) -> History | None:
+def load_history(workspace: Workspace, run_id: str) -> History:
     """What a run and those before it found, for the run that goes on from it."""
-    if run_id is None:
-        return None
     folder = workspace.runs_dir / run_id
     members = pd.read_parquet(folder / "members.parquet", columns=["cluster_id", "account_id"])
     members = members.rename(columns={"cluster_id": "id"})
@@ -330,10 +328,7 @@ def compare_runs(workspace: Workspace, before: str | None = None, after: str | N
     if earlier is None:
         raise UsageError(f"Run {after} is the first.", hint="Run `ringwatch detect` again when there is new data.")
     earlier = find_run(workspace, earlier)
-    then = load_history(workspace, earlier)
-    now = load_history(workspace, after)
-    assert then is not None and now is not None  # noqa: S101
-    then, now = then.of(CLUSTER), now.of(CLUSTER)
+    then, now = (load_history(workspace, run_id).of(CLUSTER) for run_id in (earlier, after))
     kept = workspace.runs_dir / after / "lineage.parquet"
     own = earlier == read_record(workspace, after).previous and kept.exists()
     lineage = pd.read_parquet(kept) if own else trace(now.members, then)
