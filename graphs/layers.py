@@ -22,12 +22,12 @@ KIND_FLOOR = {
     "vpn": 0.02, "hosting": 0.02, "cgnat": 0.02, "campus": 0.01, "company": 0.002, "exchange": 0.05,
     "service": 0.02, "shared_device": 0.005,
 }  # fmt: skip
+DECLARED_KIND_FLOOR = 0.01
+"""The least share of all accounts that could stand behind an entity which is known to serve strangers, by its kind:
+what we see of its users is a sample, so its own frequency here says too little."""
+
 NETWORK_USERS = 4.0
 """How many users, of whom nothing is expected, weigh against those of an address's network."""
-
-DECLARED_KIND_FLOOR = 0.01
-"""The least share of all accounts that could stand behind an entity which is known to serve strangers: what we see
-of its users is a sample, so its own frequency here says too little."""
 
 
 @dataclass(frozen=True)
