@@ -5,7 +5,7 @@ Beside it lies `sample/hop`, a slice of a real network with attributed groups.
 
 from __future__ import annotations
 
-from ringwatch.data.scenarios import PRESETS, SCENARIOS, Scenario, Tactics
+from ringwatch.data.scenarios import PRESETS, Scenario, Tactics
 from ringwatch.data.simulation import SimulationReport, simulate
 
-__all__ = ["PRESETS", "SCENARIOS", "Scenario", "SimulationReport", "Tactics", "simulate"]
+__all__ = ["PRESETS", "Scenario", "SimulationReport", "Tactics", "simulate"]

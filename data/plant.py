@@ -62,12 +62,9 @@ class Operation:
         *,
         rotation: float = 0.0,
         extra: float = 0.0,
-        who: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """Members (all, or those of `who`) use things of a pool in the field `name`, as far as they leave traces."""
+        """Members use things of a pool in the field `name`, as far as they leave traces."""
         position, value = self.spread(self.pool(base, rotation), each)
-        if who is not None:
-            position, value = position[who[position]], value[who[position]]
         self.use(name, position, value, codes, extra=extra)
 
     def use(self, name: str, position: I64, value: I64, codes: Callable[[int], I64], *, extra: float = 0.0) -> None:

@@ -61,6 +61,3 @@ _PRESETS = (
 )  # fmt: skip
 
 PRESETS = {preset.name: preset for preset in _PRESETS}
-
-SCENARIOS = {preset.name: preset.text for preset in _PRESETS}
-"""Name of a preset → what it is, in one line."""

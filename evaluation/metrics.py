@@ -51,13 +51,11 @@ class Ranking:
         self._bin = np.minimum((score * ECE_BINS).astype(np.int64), ECE_BINS - 1) if inside else None
         self._error = positive.astype(np.float64) - score
 
-    def curve(
-        self, weight: FloatArray | None = None, *, negative_weight: float = 1.0
-    ) -> tuple[FloatArray, FloatArray]:
+    def curve(self, weight: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """Weight of positives and of negatives at or above each distinct score, highest first."""
         ranked = np.ones(len(self._positive)) if weight is None else weight[self._order]
         above = np.cumsum(ranked * self._positive)[self._ends]
-        return above, negative_weight * (np.cumsum(ranked)[self._ends] - above)
+        return above, np.cumsum(ranked)[self._ends] - above
 
     def ece(self, weight: FloatArray | None = None) -> float:
         """Expected calibration error: mean over accounts of |share of positives − mean score| of their bin.
@@ -252,11 +250,6 @@ def cluster_hits(group: IntArray, cluster: IntArray, cluster_size: IntArray) -> 
     _, of_cluster, count = _cells(group[cluster >= 0], cluster[cluster >= 0])
     hit[of_cluster[2 * count > cluster_size[of_cluster]]] = True
     return hit
-
-
-def cluster_precision_at_k(hit: BoolArray, k: int) -> float:
-    """Share of hits among the first `k` clusters, or among all where there are fewer; `hit` in order of score."""
-    return float(hit[:k].mean()) if len(hit[:k]) else float("nan")
 
 
 def collateral(benign: IntArray, labelled: IntArray, k: int) -> float:

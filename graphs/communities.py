@@ -3,7 +3,7 @@
 Traag, Waltman and van Eck, "From Louvain to Leiden: guaranteeing well-connected communities", Scientific Reports
 2019. A pair weighs -log2(1 - p), what is said against its being no tie: the bits of a sure one, little of a doubtful
 one, and many doubtful ones add up as in a noisy or. The quality function is the constant Potts model (Traag, Van
-Dooren and Nesterov, Phys. Rev. E 2011), in which every pair of members without evidence costs `resolution` bits;
+Dooren and Nesterov, Phys. Rev. E 2011), in which every pair of members without evidence costs `RESOLUTION` bits;
 unlike modularity it has no resolution limit. What is found so is looked at once more by its own measure: where
 members have ten bits for each other, one who hangs on by a single bit does not belong, while in a chain that is how
 members are tied. So the second resolution asks of a member about the bits in all that two members have for each other
@@ -37,9 +37,7 @@ JOINED = 1 / 3
 ITERATIONS = 10
 
 
-def find_communities(
-    n: int, first: IntArray, second: IntArray, bits: FloatArray, *, seed: int, resolution: float = RESOLUTION
-) -> IntArray:
+def find_communities(n: int, first: IntArray, second: IntArray, bits: FloatArray, *, seed: int) -> IntArray:
     """The community of each of n nodes, numbered from 0 in the order of their least member; -1 for a node alone.
 
     `bits` are the log2 odds of the pairs to be one operator's. Every community is connected: Leiden promises it, and
@@ -52,7 +50,7 @@ def find_communities(
     a, b = ends[: len(first)], ends[len(first) :]
     weight = np.logaddexp2(0.0, bits)
     label = _connected(len(nodes), a, b)
-    label = _split(label, a, b, weight, seed, np.full(len(nodes), resolution))
+    label = _split(label, a, b, weight, seed, np.full(len(nodes), RESOLUTION))
     size = np.bincount(label).astype(np.float64)
     inside = label[a] == label[b]
     mean = np.bincount(label[a[inside]], weight[inside], minlength=len(size)) / np.maximum(size * (size - 1) / 2, 1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from ringwatch.graphs.schema import EDGES, NODES, TABLES
+from ringwatch.graphs.schema import NODES, TABLES
 from ringwatch.graphs.store.base import GraphStore
 from ringwatch.graphs.store.frames import schema_of
 
@@ -44,17 +43,3 @@ def _summary(frame: pa.Table) -> str:
                 FROM (SELECT concat({", ".join(parts)}) AS r FROM (SELECT {", ".join(texts)} FROM frame))"""
         ).fetchone()
     return " ".join(map(str, row or ()))
-
-
-def graph_stats(store: GraphStore) -> dict[str, Any]:
-    """Rows by label and by edge type, how many batches and runs are stored, and by which version of the schema."""
-    counts = store.counts()
-    applied = store.applied()
-    return {
-        "store": store.name,
-        "nodes": {name: counts[name] for name in NODES},
-        "edges": {name: counts[name] for name in EDGES},
-        "batches": len(applied.batches),
-        "runs": len(applied.runs),
-        "schema_version": applied.schema_version,
-    }

@@ -14,11 +14,14 @@ COLUMNS = ("cluster_id", "case_id", "state", "size", "score", "accounts", "share
 LEAST_ALIKE = 0.8
 """A cluster that shares nothing is like another by its reasons from this cosine on, where it has a case."""
 
+MOST = 6
+"""So many are named."""
+
 _COMMON = ("user_agent", "signup_burst", "signup_burst_mail", "signup_burst_place")
 """What strangers share by the browser that they have and by the time of day."""
 
 
-def similar_clusters(run: Run, book: Book, cluster_id: str, *, limit: int = 6) -> pd.DataFrame:
+def similar_clusters(run: Run, book: Book, cluster_id: str) -> pd.DataFrame:
     """COLUMNS: those that have members in common, then those that somebody decided on, the most similar first.
 
     `accounts`: how many members of the cluster were members of the newest case of that one. `shared`: what both have,
@@ -55,7 +58,7 @@ def similar_clusters(run: Run, book: Book, cluster_id: str, *, limit: int = 6) -
         ["accounts", "decided", "bits", "alike", "cluster_id"], ascending=[False, False, False, False, True],
         ignore_index=True,
     )  # fmt: skip
-    return table.head(limit)[list(COLUMNS)]
+    return table.head(MOST)[list(COLUMNS)]
 
 
 def _alike(run: Run, cluster_id: str) -> pd.Series[float]:

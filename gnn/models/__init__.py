@@ -17,9 +17,6 @@ MODELS: dict[str, Model] = {
 GRAPHLESS = ("logistic", "trees")
 """Those that look at no neighbour."""
 
-GRAPH = ("belief", "graph-trees", "propagation", "metapath", "metapath-nnpu", "signed")
-"""Those that do."""
-
 PROPAGATION = Propagation.name
 
-__all__ = ["GRAPH", "GRAPHLESS", "MODELS", "PROPAGATION", "Fitted", "Model"]
+__all__ = ["GRAPHLESS", "MODELS", "PROPAGATION", "Fitted", "Model"]

@@ -30,10 +30,9 @@ class Fitted(Protocol):
 
 
 class Model(Protocol):
-    """A way to learn. `name` is what users call it; `graphless` says that it looks at no neighbour."""
+    """A way to learn. `name` is what users call it."""
 
     name: str
-    needs_torch: bool
 
     def fit(self, task: Task, *, device: str = "cpu") -> Fitted: ...
 

@@ -49,7 +49,6 @@ class Logistic:
     """Logistic regression on an account's own rows; no neighbour, no evidence."""
 
     name = "logistic"
-    needs_torch = False
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedLogistic:
         del device
@@ -86,7 +85,6 @@ class Belief:
     """Linearised belief propagation of labels along the ties, on top of what is known without them."""
 
     name = "belief"
-    needs_torch = False
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedBelief:
         del device

@@ -77,8 +77,6 @@ class Metapath:
     what they are and the rest for unlabelled (`torch_here.nnpu_of`).
     """
 
-    needs_torch = True
-
     def __init__(self, risk: str = "weighted") -> None:
         self.name = "metapath" if risk == "weighted" else f"metapath-{risk}"
         self._non_negative = risk == "nnpu"

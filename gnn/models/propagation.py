@@ -76,7 +76,6 @@ class Propagation:
     """Reads accounts alone, and passes on along ties and in clusters what it reads."""
 
     name = "propagation"
-    needs_torch = False
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedPropagation:
         logistic, trees = Logistic().fit(task, device=device), Trees().fit(task, device=device)

@@ -130,7 +130,6 @@ class Signed:
     """Signed message passing over accounts and entities, in full batch."""
 
     name = "signed"
-    needs_torch = True
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedSigned:
         if len(task.graph) > LARGEST:

@@ -58,7 +58,6 @@ class FittedTrees:
 
 class _Trees:
     name = ""
-    needs_torch = False
     graphless = False
 
     def fit(self, task: Task, *, device: str = "cpu") -> FittedTrees:

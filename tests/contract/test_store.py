@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from ringwatch.errors import BusyError, PolicyError, RingwatchError, UnavailableError, UsageError
-from ringwatch.graphs.digest import graph_digest, graph_stats
+from ringwatch.graphs.digest import graph_digest
 from ringwatch.graphs.schema import EDGES, NODES, SCHEMA_VERSION, TABLES
 from ringwatch.graphs.store import (
     Applied,
@@ -299,14 +299,6 @@ def test_frames_outside_the_schema_are_refused_before_anything_is_written(
         store.write(changes, Applied(("other",), (), SCHEMA_VERSION))
     assert store.applied() == APPLIED
     assert store.counts()["Account"] == 1
-
-
-def test_stats_count_what_is_there(store: GraphStore) -> None:
-    store.write(small_graph(), APPLIED)
-    stats = graph_stats(store)
-    assert stats["nodes"]["Account"] == 8 and stats["edges"]["IN_CLUSTER"] == 10
-    assert (stats["store"], stats["batches"], stats["runs"]) == (store.name, 1, 1)
-    assert (set(stats["nodes"]), set(stats["edges"])) == (set(NODES), set(EDGES))
 
 
 # -- the digest -----------------------------------------------------------------------------------------------------

@@ -149,13 +149,6 @@ def test_a_cluster_half_of_which_is_one_group_is_no_hit() -> None:
     assert metrics.cluster_hits(group, cluster, np.array([4, 1])).tolist() == [False, True]
 
 
-def test_precision_at_k_looks_at_the_first_k_clusters_only() -> None:
-    hit = np.array([True, False, True, True])
-    assert metrics.cluster_precision_at_k(hit, 2) == 0.5
-    assert metrics.cluster_precision_at_k(hit, 9) == 0.75
-    assert np.isnan(metrics.cluster_precision_at_k(hit[:0], 3))
-
-
 def test_collateral_is_the_benign_share_of_labelled_members_on_the_first_page() -> None:
     benign, labelled = np.array([1, 0, 9]), np.array([4, 4, 9])
     assert metrics.collateral(benign, labelled, 2) == 1 / 8

@@ -21,7 +21,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from ringwatch.config import make_config
-from ringwatch.data import PRESETS, SCENARIOS, SimulationReport, simulate
+from ringwatch.data import PRESETS, SimulationReport, simulate
 from ringwatch.errors import UsageError
 from ringwatch.ingest.contract import COUNTRIES, tables
 from ringwatch.ingest.normalise import is_card
@@ -164,7 +164,7 @@ def test_chunks_change_no_account_and_repeat_no_event(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("accounts", "prevalence"), [(300, 0.05), (300, 0.001), (1500, 0.05), (1500, 0.5)])
-@pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+@pytest.mark.parametrize("scenario", sorted(PRESETS))
 def test_small_worlds_work(tmp_path: Path, scenario: str, accounts: int, prevalence: float) -> None:
     drop = make(tmp_path / "drop", scenario, accounts=accounts, prevalence=prevalence)
     assert drop.report.accounts == accounts
