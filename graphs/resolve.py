@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -29,19 +32,29 @@ def family_ids(layer: str, code: np.ndarray) -> np.ndarray:
 
 
 def resolve_entities(
-    con: duckdb.DuckDBPyConnection, evidence: pd.DataFrame, accounts: AccountTable, incidences: list[Incidence]
+    con: duckdb.DuckDBPyConnection, evidence: pd.DataFrame, accounts: AccountTable, incidences: Sequence[Incidence]
 ) -> pd.DataFrame:
-    """Puts the token of the exemplar in the place of layer and dense entity; null where a reason has none. That of a
-    relation is the account that has most of it."""
+    """Puts the token of the exemplar in the place of layer and dense entity; null where a reason has none."""
+    named = evidence.assign(entity=tokens_of(con, evidence["entity_layer"], evidence["entity"], accounts, incidences))
+    return named[["cluster_id", "against", "layer", "bits", "text", "entity", "accounts"]]
+
+
+def tokens_of(
+    con: duckdb.DuckDBPyConnection,
+    layer: pd.Series[Any],
+    entity: pd.Series[int],
+    accounts: AccountTable,
+    incidences: Sequence[Incidence],
+) -> pd.Series[str]:
+    """What dense entities are called, each of the layer beside it; null for those below 0. That of a relation is the
+    account that has most of it."""
     by_name = {incidence.spec.name: incidence for incidence in incidences}
-    out = np.full(len(evidence), None, dtype=object)
-    layers = evidence["entity_layer"].to_numpy(dtype=object)
-    entity = evidence["entity"].to_numpy(dtype=np.int64)
-    for name in sorted({layer for layer in layers if isinstance(layer, str)}):
-        at = np.flatnonzero((layers == name) & (entity >= 0))
-        out[at] = _tokens(con, by_name[name], entity[at], accounts) if name in by_name else accounts.ids[entity[at]]
-    columns = ["cluster_id", "against", "layer", "bits", "text", "entity", "accounts"]
-    return evidence.assign(entity=pd.Series(out, index=evidence.index, dtype="str"))[columns]
+    out = np.full(len(entity), None, dtype=object)
+    names, codes = layer.to_numpy(dtype=object), entity.to_numpy(dtype=np.int64)
+    for name in sorted(set(names[codes >= 0])):
+        at = np.flatnonzero((names == name) & (codes >= 0))
+        out[at] = _tokens(con, by_name[name], codes[at], accounts) if name in by_name else accounts.ids[codes[at]]
+    return pd.Series(out, index=entity.index, dtype="str")
 
 
 def cluster_entities(

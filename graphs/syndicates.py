@@ -29,7 +29,7 @@ from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, code_of,
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.naming import SYNDICATE, History, name_groups
 from ringwatch.graphs.reasons import LEAST_TOLD, MIN_BITS
-from ringwatch.graphs.resolve import resolve_entities
+from ringwatch.graphs.resolve import tokens_of
 from ringwatch.graphs.ties import ABSENT, PAIRS, SHARED, Ties
 
 OWN_DOMAIN = LayerSpec("email_domain", "email", 0.3, "a mail domain")
@@ -176,10 +176,8 @@ def find_syndicates(
     columns = [
         "organization_id", "cluster_id", "size", "score", "bits", "abuse", "judged", "harmful", "refused", "customer",
     ]  # fmt: skip
-    parts = _with_tokens(con, parts, "customer", accounts, layers)
-    grounds = _with_tokens(con, grounds, "entity", accounts, layers)
-    outside = _with_tokens(con, outside, "entity", accounts, layers)
-    for frame in (parts, grounds, outside):
+    for frame, column in ((parts, "customer"), (grounds, "entity"), (outside, "entity")):
+        frame[column] = tokens_of(con, frame["layer"], frame[column], accounts, layers)
         frame["organization_id"] = ids[frame["group"].to_numpy(dtype=np.int64)]
     outside["account_id"] = accounts.ids[outside["account"].to_numpy(dtype=np.int64)]
     return Syndicates(
@@ -415,24 +413,3 @@ def _layers_of_ties(ties: Ties, standing: pd.DataFrame) -> list[list[str]]:
     speaks = ties.reasons[ties.reasons["bits"] > 0].sort_values(["bits", "layer"], ascending=[False, True])
     lists = speaks.groupby(["first", "second"])["layer"].agg(list).to_dict()
     return [lists.get(pair, []) for pair in zip(standing["first"], standing["second"], strict=True)]
-
-
-def _with_tokens(
-    con: duckdb.DuckDBPyConnection,
-    table: pd.DataFrame,
-    column: str,
-    accounts: AccountTable,
-    layers: Sequence[Incidence],
-) -> pd.DataFrame:
-    """Puts in the place of dense entities of `column`, each of the layer in `layer`, what they are called; null for
-    those below 0."""
-    layer, entity = table["layer"].to_numpy(dtype=object), table[column].to_numpy(dtype=np.int64)
-    names = {one.spec.name for one in layers}
-    asked = pd.DataFrame(
-        {
-            "cluster_id": "", "against": False, "layer": layer, "bits": 0.0, "text": "",
-            "entity_layer": [name if name in names else None for name in layer], "entity": entity, "accounts": 0,
-        }
-    )  # fmt: skip
-    found = resolve_entities(con, asked, accounts, list(layers))
-    return table.assign(**{column: found["entity"].to_numpy(dtype=object)}).astype({column: "str"})

@@ -16,7 +16,7 @@ from ringwatch.gnn.counterfactual import Part, Ties
 from ringwatch.gnn.explain import Explanation, explain_account, sentence
 from ringwatch.gnn.task import View
 from ringwatch.graphs import Model
-from ringwatch.graphs.resolve import resolve_entities
+from ringwatch.graphs.resolve import tokens_of
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearsal import Rehearsal, rehearse_run
 from ringwatch.pipeline.runs import Run, load_run
@@ -184,20 +184,17 @@ def _entities(rehearsal: Rehearsal, ties: Ties, ranked: list[tuple[Part, float]]
         one = texts[layer]
         at = one.pair[one.entity == entity]
         accounts.append(len(np.unique(np.r_[ties.model.first[at], ties.model.second[at]])))
-    frame = pd.DataFrame(
-        {
-            "cluster_id": "", "against": False, "layer": [part[0] for part, _ in top], "bits": 0.0, "text": "",
-            "entity_layer": pd.Series([part[0] for part, _ in top], dtype=object),
-            "entity": pd.Series([part[1] for part, _ in top], dtype=np.int64), "accounts": accounts,
-        }
+    layers, entities = ([part[place] for part, _ in top] for place in (0, 1))
+    tokens = tokens_of(
+        rehearsal.con, pd.Series(layers, dtype=object), pd.Series(entities, dtype=np.int64),
+        rehearsal.gathered.accounts, rehearsal.gathered.shared,
     )  # fmt: skip
-    named = resolve_entities(rehearsal.con, frame, rehearsal.gathered.accounts, rehearsal.gathered.shared)
     return [
         {
             "layer": part[0], "code": part[1], "text": texts[part[0]].text, "entity": token, "accounts": count,
             "bits": round(value / max(len(ties.model), 1), 3),
         }
-        for (part, value), token, count in zip(top, named["entity"].tolist(), accounts, strict=True)
+        for (part, value), token, count in zip(top, tokens.tolist(), accounts, strict=True)
     ]  # fmt: skip
 
 
