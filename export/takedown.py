@@ -30,7 +30,7 @@ from ringwatch.export.tabular import safe_table
 from ringwatch.graphs import Cluster
 from ringwatch.ingest import list_quarantine
 from ringwatch.pipeline import Run, account_facts, later_batches, load_run
-from ringwatch.review import Book, Case, State, load_book, record_export, standing_cluster
+from ringwatch.review import Book, Case, State, deed, load_book, record_export, standing_cluster
 from ringwatch.workspace import Workspace
 
 _NEAREST = 10
@@ -218,8 +218,11 @@ def _nearest(case: Case, cluster: Cluster, members: pd.DataFrame, facts: pd.Data
     """Those acted on who are likeliest benign, and what there is of each."""
     events: pd.Series[int] = facts["events"]
     ties = pd.concat([cluster.edges["src"], cluster.edges["dst"]]).value_counts()
-    acted = [account for account, action in case.actions.items() if action != "monitor"]
-    some = members.loc[acted].reset_index().assign(harmful=lambda frame: frame["account_id"].map(facts["harmful"]))
+    some = (
+        members.loc[case.acted_on]
+        .reset_index()
+        .assign(harmful=lambda frame: frame["account_id"].map(facts["harmful"]))
+    )
     some = some.sort_values(["membership", "account_score", "harmful", "account_id"], ignore_index=True)
     return [
         {
@@ -243,9 +246,8 @@ def _earlier(book: Book, case: Case) -> tuple[int, int]:
         step = next((one for one in other.steps() if one.changed_at <= moment), None)
         states = (State.EXPORTED, State.APPLIED, State.REVERSED, State.APPEALED, State.UPHELD, State.OVERTURNED)
         if step is not None and other.case_id != case.case_id and step.state in states:
-            hit = [account for account, action in step.actions.items() if action != "monitor"]
-            acted += len(hit)
-            wrong += sum(step.labels.get(account, ("", ""))[0] == "benign" for account in hit)
+            acted += len(step.acted_on)
+            wrong += sum(step.labels.get(account, ("", ""))[0] == "benign" for account in step.acted_on)
     return wrong, acted
 
 
@@ -287,16 +289,10 @@ def _without(cluster: Cluster, excluded: Mapping[str, str]) -> Cluster:
 
 def _reviewed(case: Case) -> Reviewed:
     """What people said, for other teams: which accounts were left out is in `case.json` alone."""
-    words = [
-        Words(
-            entry["time"],
-            entry["actor"],
-            str(entry.get("decision", entry["action"].removeprefix("case-"))),
-            str(entry.get("reason", "")),
-        )
-        for entry in case.events
-    ]
-    return Reviewed(case.case_id, str(case.state), case.actions, case.excluded, tuple(words))
+    words = tuple(
+        Words(entry["time"], entry["actor"], deed(entry), str(entry.get("reason", ""))) for entry in case.events
+    )
+    return Reviewed(case.case_id, str(case.state), case.actions, case.excluded, words)
 
 
 def _history(book: Book, case: Case) -> dict[str, Any]:

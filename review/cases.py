@@ -128,6 +128,11 @@ class Case:
         """Whether somebody still has to do something about it."""
         return self.state in _ACTIVE
 
+    @property
+    def acted_on(self) -> list[str]:
+        """The accounts that something is to be done about, not those that are only watched."""
+        return [account for account, action in self.actions.items() if action != Action.MONITOR]
+
     def steps(self) -> Iterator[Case]:
         """The case after each of its events, newest first."""
         step: Case | None = self
@@ -372,8 +377,7 @@ def _decide(book: Book, entry: Entry) -> None:
                 f"The cluster of {case.case_id} has changed since it was proposed.", hint="Have it proposed again."
             )
         changes |= {"approver": signer.name, "approver_key": signer.key}
-        acted = (account for account, action in case.actions.items() if action != Action.MONITOR)
-        changes["labels"] = dict.fromkeys(acted, ("abusive", "detector"))
+        changes["labels"] = dict.fromkeys(case.acted_on, ("abusive", "detector"))
     elif decision is Decision.REJECT:
         changes["labels"] = dict.fromkeys(case.actions, ("benign", "detector"))
     elif decision is Decision.REVERSE:
@@ -440,18 +444,29 @@ def history(case: Case) -> list[dict[str, Any]]:
         {
             "time": entry["time"],
             "actor": entry.get("actor"),
-            "what": str(entry.get("decision", entry["action"].removeprefix("case-"))),
+            "what": deed(entry),
             "reason": entry.get("reason", ""),
             "account": entry.get("account"),
             "accounts": entry.get("accounts"),
             "digest": entry.get("digest"),
-            "job": entry.get("job", {}).get("id"),
+            "job": job_of(entry),
             "job_cases": entry.get("job", {}).get("cases"),
             "signed": "signature" in entry,
             "hash": entry["hash"],
         }
         for entry in case.events
     ]
+
+
+def deed(entry: Entry) -> str:
+    """What was done by an entry, in a word; a decision by its own."""
+    return str(entry.get("decision", entry["action"].removeprefix("case-")))
+
+
+def job_of(entry: Entry) -> str | None:
+    """The id of the job that an entry is a part of, where it is one of several."""
+    job: dict[str, Any] = entry.get("job", {})
+    return job.get("id")
 
 
 def _appeal(case: Case, decision: Decision, accounts: list[str]) -> dict[str, Any]:
@@ -485,7 +500,7 @@ def _undo(book: Book, entry: Entry) -> None:
     case = book.case(entry["case_id"])
     _said(entry)
     last = case.events[-1]
-    if last.get("job", {}).get("id") != entry["undoes"] or case.before is None or not undoable(last):
+    if job_of(last) != entry["undoes"] or case.before is None or not undoable(last):
         raise UsageError(f"{case.case_id} has gone on since, or what was done cannot be undone.")
     if signer.role is not Role.REVIEWER and signer.name != last["actor"]:
         raise PolicyError(f"{signer.name} is {signer.role} and undoes only their own.", hint="A reviewer may.")

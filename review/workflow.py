@@ -14,7 +14,7 @@ from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.graphs import Cluster
 from ringwatch.graphs.naming import digest_clusters
 from ringwatch.pipeline import Run, load_cluster, load_run
-from ringwatch.review.cases import Action, Book, Case, Decision, check_newcomer, next_id, undoable
+from ringwatch.review.cases import Action, Book, Case, Decision, check_newcomer, job_of, next_id, undoable
 from ringwatch.review.ledger import Draft, load_book, write
 from ringwatch.review.reviewers import Reviewer, Role, Signer, make_key
 from ringwatch.workspace import Workspace
@@ -331,9 +331,9 @@ def undo(
 
     def make(book: Book) -> Iterator[Draft]:
         for case in list(book.cases.values()):
-            if any(_job_of(entry) == job for entry in case.events):
+            if any(job_of(entry) == job for entry in case.events):
                 last = case.events[-1]
-                (names if _job_of(last) == job and undoable(last) else moved).append(case.case_id)
+                (names if job_of(last) == job and undoable(last) else moved).append(case.case_id)
         if not names:
             raise UsageError(
                 f"Nothing of a job {job} can be undone." if moved else f"There is no job {job}.",
@@ -358,11 +358,6 @@ def record_export(workspace: Workspace, case: str, digest: str, manifest: str, *
 def _job(size: int, reason: str) -> dict[str, Any]:
     """What each entry of a job on several cases has of it."""
     return {"job": {"id": f"job-{secrets.token_hex(4)}", "cases": size, "reason": reason}} if size > 1 else {}
-
-
-def _job_of(entry: Mapping[str, Any]) -> str | None:
-    job: dict[str, Any] = entry.get("job", {})
-    return job.get("id")
 
 
 def _done(book: Book, cases: Sequence[str], job: Mapping[str, Any]) -> Done:

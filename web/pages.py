@@ -37,6 +37,7 @@ from ringwatch.review import (
     Role,
     State,
     choices,
+    deed,
     history,
     matching,
     may_follow,
@@ -207,10 +208,9 @@ def _counts(case: Case | None) -> dict[str, int]:
 
 def _hit(found: Cluster, case: Case | None) -> Collateral:
     """Whom it may hit by mistake: of the proposal, or of everybody."""
-    acted = found.members["account_id"].isin(
-        [name for name, action in case.actions.items() if action != Action.MONITOR]
-        if case and case.actions
-        else list(set(found.members["account_id"]) - set(case.excluded if case else ()))
+    members = found.members["account_id"]
+    acted = (
+        members.isin(case.acted_on) if case and case.actions else ~members.isin(list(case.excluded if case else ()))
     )
     return estimate_collateral(found.members.loc[acted, "membership"].to_numpy(dtype=np.float64), found.score)
 
@@ -291,7 +291,7 @@ def _line(number: int, entry: dict[str, Any]) -> dict[str, Any]:
     what = case or token or entry.get("name") or ", ".join(entry.get("tokens", ())) or ""
     return {
         "number": number, "time": entry["time"], "actor": entry.get("actor"),
-        "action": str(entry.get("decision", entry["action"].removeprefix("case-"))), "what": str(what),
+        "action": deed(entry), "what": str(what),
         "place": path_of("cases", case) if case else None, "reason": str(entry.get("reason", "")),
         "account": entry.get("account"), "signed": "signature" in entry, "hash": entry["hash"],
     }  # fmt: skip
