@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ringwatch.gnn.graph import BoolArray, FloatArray, IntArray
+from ringwatch.graphs.labels import LATEST
 from ringwatch.graphs.scores import drawn_together
 
 UNKNOWN, BENIGN, ABUSIVE = -1, 0, 1
@@ -47,12 +48,8 @@ def read_labels(con: duckdb.DuckDBPyConnection, accounts: int, cluster: IntArray
     that share a cluster are one unit, since their members are each other's evidence.
     """
     rows = con.execute(
-        """SELECT i, label = 'abusive' AS abusive, epoch_us(labelled_at)::DOUBLE AS at, group_id FROM (
-               SELECT account_id, arg_max(label, (labelled_at, content_key)) AS label,
-                      max(labelled_at) AS labelled_at,
-                      arg_max({'g': group_id}, (labelled_at, content_key)).g AS group_id
-               FROM labels GROUP BY account_id
-           ) JOIN ix USING (account_id) ORDER BY i"""
+        f"""SELECT i, label = 'abusive' AS abusive, epoch_us(labelled_at)::DOUBLE AS at, group_id
+            FROM ({LATEST}) JOIN ix USING (account_id) ORDER BY i"""
     ).df()
     label = np.full(accounts, UNKNOWN, dtype=np.int8)
     at = np.full(accounts, np.nan)

@@ -19,6 +19,12 @@ from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.layers import query_columns
 from ringwatch.graphs.learning import probability
 
+LATEST = """
+    SELECT account_id, arg_max(label, (labelled_at, content_key)) AS label, max(labelled_at) AS labelled_at,
+           arg_max({'g': group_id}, (labelled_at, content_key)).g AS group_id
+    FROM labels GROUP BY account_id"""
+"""Of several labels of an account the latest (account_id, label, labelled_at, group_id)."""
+
 LABEL_BITS = 6.0
 """What a reviewer's label says of the account itself."""
 
@@ -60,14 +66,10 @@ def collect_verdicts(con: duckdb.DuckDBPyConnection, score: FloatArray) -> Verdi
     """
     rows = query_columns(
         con,
-        """SELECT ix.i, l.label = 'abusive' AS abusive, l.label IS NOT NULL AS labelled,
+        f"""SELECT ix.i, l.label = 'abusive' AS abusive, l.label IS NOT NULL AS labelled,
                   coalesce(a.status = 'suspended', false) AS down,
                   dense_rank() OVER (ORDER BY l.group_id NULLS FIRST) - 1 AS place, l.group_id IS NULL AS alone
-           FROM ix LEFT JOIN accounts a USING (account_id) LEFT JOIN (
-               SELECT account_id, arg_max(label, (labelled_at, content_key)) AS label,
-                      arg_max({'g': group_id}, (labelled_at, content_key)).g AS group_id
-               FROM labels GROUP BY account_id
-           ) l USING (account_id)
+           FROM ix LEFT JOIN accounts a USING (account_id) LEFT JOIN ({LATEST}) l USING (account_id)
            WHERE l.label IS NOT NULL OR a.status = 'suspended' ORDER BY ix.i""",
     )
     account = np.asarray(rows["i"], dtype=np.int64)
