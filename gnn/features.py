@@ -168,14 +168,20 @@ def _rank(values: FloatArray) -> FloatArray:
 def _own(con: duckdb.DuckDBPyConnection, gathered: Gathered) -> dict[str, FloatArray]:
     """What an account's own rows say of it."""
     accounts = gathered.accounts
-    frame = accounts.frame
+    given = {name: _rank(accounts.frame[name].to_numpy(dtype=np.float64)) for name in accounts.features}
+    return {**_course(gathered), **_activity(con), **_amounts_and_plan(con), **given}
+
+
+def _course(gathered: Gathered) -> dict[str, FloatArray]:
+    """When an account came, how much it did, and what harm."""
+    frame = gathered.accounts.frame
     number = {name: frame[name].to_numpy(dtype=np.float64) for name in ("events", "judged", "harmful", "refused")}
     first, last, created = (
         frame[name].to_numpy(dtype=np.float64) for name in ("first_seen", "last_seen", "created_at")
     )
     judged = np.maximum(number["judged"], 1)
     day = 86_400e6
-    columns = {
+    return {
         "log_events": np.log1p(number["events"]),
         "harm_bits": gathered.harm.bits,
         "harm_rate": number["harmful"] / judged,
@@ -189,6 +195,10 @@ def _own(con: duckdb.DuckDBPyConnection, gathered: Gathered) -> dict[str, FloatA
         "log_span": np.log1p(np.maximum(last - first, 0) / day),
         "log_idle": np.log1p(np.maximum(np.nanmax(last, initial=0) - last, 0) / day),
     }
+
+
+def _activity(con: duckdb.DuckDBPyConnection) -> dict[str, FloatArray]:
+    """How varied its events are. Needs `ix` and `ev`."""
     rows = con.execute(
         """WITH hours AS (
                SELECT i, sum(-p * ln(p)) AS hour_entropy FROM (
@@ -212,25 +222,26 @@ def _own(con: duckdb.DuckDBPyConnection, gathered: Gathered) -> dict[str, FloatA
            SELECT ix.i, sums.* EXCLUDE (i), hour_entropy FROM ix LEFT JOIN sums USING (i) LEFT JOIN hours USING (i)
            ORDER BY ix.i"""
     ).df()
-    for name in rows.columns[1:]:
-        values = rows[name].to_numpy(dtype=np.float64)
-        columns[str(name)] = np.log1p(np.nan_to_num(values)) if str(name).startswith("log_") else values
-    extra = con.execute(
+    columns = {str(name): rows[name].to_numpy(dtype=np.float64) for name in rows.columns[1:]}
+    return {name: np.log1p(np.nan_to_num(one)) if name.startswith("log_") else one for name, one in columns.items()}
+
+
+def _amounts_and_plan(con: duckdb.DuckDBPyConnection) -> dict[str, FloatArray]:
+    """How much it used and paid, and what it declares. Needs `ix`."""
+    rows = con.execute(
         """SELECT ix.i, log_tokens, log_amount, harm_score, plan, country FROM ix LEFT JOIN (
                SELECT ix.i, ln(1 + avg(tokens)) AS log_tokens, ln(1 + greatest(sum(amount), 0)) AS log_amount,
                       avg(harm_score) AS harm_score
                FROM events JOIN ix USING (account_id) GROUP BY 1
            ) USING (i) LEFT JOIN accounts USING (account_id) ORDER BY ix.i"""
     ).df()
-    for name in ("log_tokens", "log_amount", "harm_score"):
-        columns[name] = extra[name].to_numpy(dtype=np.float64)
+    columns = {name: rows[name].to_numpy(dtype=np.float64) for name in ("log_tokens", "log_amount", "harm_score")}
     for name in ("plan", "country"):
-        shares = extra[name].value_counts(normalize=True)
-        columns[f"{name}_share"] = extra[name].map(shares).to_numpy(dtype=np.float64)
-    for plan in sorted(sorted(extra["plan"].value_counts().items(), key=lambda pair: (-pair[1], pair[0]))[:PLANS]):
-        columns[f"plan_{plan[0]}"] = (extra["plan"] == plan[0]).to_numpy(dtype=np.float64)
-    for name in accounts.features:
-        columns[name] = _rank(frame[name].to_numpy(dtype=np.float64))
+        shares = rows[name].value_counts(normalize=True)
+        columns[f"{name}_share"] = rows[name].map(shares).to_numpy(dtype=np.float64)
+    usual = sorted(rows["plan"].value_counts().items(), key=lambda pair: (-pair[1], pair[0]))[:PLANS]
+    for plan, _ in sorted(usual):
+        columns[f"plan_{plan}"] = (rows["plan"] == plan).to_numpy(dtype=np.float64)
     return columns
 
 
