@@ -38,8 +38,7 @@ class Card:
 
     `winner`: the candidate that was taken; `shares`: its parts. `metrics`: by candidate. `as_of`, `known_until`: what
     it was trained on was known then (ISO-8601). `digest`: SHA-256 of features and labels. `prior`: estimated share of
-    abusive accounts among the unlabelled; `prevalence`: among all, by the
-    model's own scores. `bands`: intervals of
+    abusive accounts among the unlabelled; `prevalence`: among all, by the model's own scores. `bands`: intervals of
     its probabilities. `intended`, `limits`: what it is for, and what not.
     """
 

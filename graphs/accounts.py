@@ -69,11 +69,11 @@ class AccountTable:
     """Accounts in the order of their ids; row i of `frame` is account i everywhere in a run.
 
     `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
-    says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen,
-    last_seen (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind
-    (dense code of the category that most of its harmful events have, -1 for none), broad (bits for
-    its harmful events being of all categories, against its having a purpose of its own), org and country (dense
-    codes, -1 for none), and the `x_` features. `harm_known` says whether any harm evidence exists in the data at all.
+    says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen, last_seen
+    (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind (dense code
+    of the category that most of its harmful events have, -1 for none), broad (bits for its harmful events being of
+    all categories, against its having a purpose of its own), org and country (dense codes, -1 for none), and the `x_`
+    features. `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame

@@ -3,11 +3,11 @@
 The Fellegi–Sunter model (Fellegi and Sunter, "A theory for record linkage", JASA 1969) on graph evidence. For a
 shared entity u is its own frequency (term-frequency adjustment, as Splink has it), by how many such things both ends
 have (`graphs.comparison`), moved by what its users have in common besides (`graphs.learning`); what saturates counts
-once: layers of one group give their strongest. For contrasts (how far apart two sign-ups are, how
-alike two volumes) u comes from random pairs. Nothing in common where both had the chance speaks against, and so does
-it where only one of them has anything of the sort at all. Where neither has, or both have, they have that habit in
-common, of several the strongest: accounts that do little lack everything. None of that goes without bound: some
-operators hide a channel, and who hides one hides others.
+once: layers of one group give their strongest. For contrasts (how far apart two sign-ups are, how alike two volumes)
+u comes from random pairs. Nothing in common where both had the chance speaks against, and so does it where only one
+of them has anything of the sort at all. Where neither has, or both have, they have that habit in common, of several
+the strongest: accounts that do little lack everything. None of that goes without bound: some operators hide a
+channel, and who hides one hides others.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Texts:
 class Families:
     """`family`: of each text the least index in its family. `related`: pairs of families (first < second, by that
     index) that resemble each other without being one, and the share of what they say that is common, 0 to 1.
-    `bits`: what each text says, log2 of how rare its words are together. `common`: how much
-    of it each text has in common with another of its family, on average (0 for one that is alone)."""
+    `bits`: what each text says, log2 of how rare its words are together. `common`: how much of it each text has in
+    common with another of its family, on average (0 for one that is alone)."""
 
     family: IntArray
     related: tuple[IntArray, IntArray, FloatArray]

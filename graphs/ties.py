@@ -8,8 +8,8 @@ entity would do so by accident about λ times,
 where x is how many entities of the layer a cluster touches, X how many all units do, and F the rate at which others
 come to the entities of a cluster that are as little visited as the shared one. The rate of an entity that r other
 units touch is (r + 1) N(r + 1) / N(r), with N(r) the number of entities that r others touch (Good, "The population
-frequencies of species", Biometrika 1953). So where strangers never come to each other's places one visitor
-says much, where they do he says little, and a hub says nothing. A tie is worth log2(m / P(any)), P = 1 − exp(−λ).
+frequencies of species", Biometrika 1953). So where strangers never come to each other's places one visitor says much,
+where they do he says little, and a hub says nothing. A tie is worth log2(m / P(any)), P = 1 − exp(−λ).
 
 Layers of one group give their strongest. Pairs of accounts across two clusters are looked at as well: under one
 organization any of them may be the bridge, so they are worth the mean of their likelihood ratios over all pairs.
