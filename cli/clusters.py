@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LISTED = (
     "cluster_id", "size", "score", "bits", "coordination", "abuse", "layers", "first_seen", "last_seen", "status",
 )  # fmt: skip
+TITLES = ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,14 +37,13 @@ def _list(session: Session, limit: Limit = 20, min_score: MinScore = 0.0, run: O
     found = load_run(session.workspace(), run)
     say_list(
         session, "clusters", found.record.run_id, found.clusters, _LISTED,
-        ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"), cluster_row,
-        limit=limit, min_score=min_score,
+        TITLES, cluster_row, limit=limit, min_score=min_score,
         nothing="No cluster." if not min_score else f"No cluster has a score of {min_score} or more.",
     )  # fmt: skip
 
 
 def cluster_row(row: dict[str, Any]) -> tuple[object, ...]:
-    """A cluster as a row of the list."""
+    """A cluster under the `TITLES` of the list."""
     layers = [name.replace("_", " ") for name in row["layers"]]
     why = ", ".join(layers[:4]) + (f" +{len(layers) - 4}" if len(layers) > 4 else "")
     return (

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringwatch.cli.clusters import cluster_row
+from ringwatch.cli.clusters import TITLES, cluster_row
 from ringwatch.cli.session import Session, command, number
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ringwatch.workspace import Workspace
 
 _MARK = ".ringwatch-demo"
@@ -132,6 +134,7 @@ def _run(
     record = run_detection(workspace, seed=_SEED, labels=False, watch=session.watch())
     run = load_run(workspace)
     top = run.clusters.head(_SHOWN)
+    shown = records(top)
     report = evaluate(workspace, labels)
     if not session.as_json:
         session.line()
@@ -141,20 +144,9 @@ def _run(
             f"{batch.seconds:.1f} s. detect: {record.accounts:,} accounts, {record.edges:,} edges that stand, "
             f"{record.clusters:,} clusters, {record.seconds:.1f} s."
         )
-        session.table(
-            ("cluster", "accounts", "score", "bits", "abuse", "first seen", "last seen", "status", "why"),
-            [cluster_row(row) for row in records(top)],
-            right=("accounts", "score", "bits", "abuse"),
-        )
+        session.table(TITLES, [cluster_row(row) for row in shown], right=("accounts", "score", "bits", "abuse"))
         for cluster_id in top["cluster_id"].head(2):
-            reasons = run.evidence[run.evidence["cluster_id"] == cluster_id]
-            session.line()
-            session.line(f"Why {cluster_id}, and what speaks against it:")
-            for against in (False, True):
-                some = reasons[reasons["against"] == against]
-                some = some.reindex(some["bits"].abs().sort_values(ascending=False, kind="stable").index)
-                for text in some["text"].head(_REASONS):
-                    session.line(f"  {'–' if against else '+'} {text}")
+            _say_why(session, cluster_id, run.evidence[run.evidence["cluster_id"] == cluster_id])
         session.line()
         figures = {**report.clusters, "auprc": report.accounts["auprc"]}
         said = ", ".join(
@@ -165,9 +157,19 @@ def _run(
     return {
         "ingest": batch.document(),
         "detect": record.document(),
-        "clusters": records(top),
+        "clusters": shown,
         "account": next(
             iter(run.members.loc[run.members["cluster_id"].isin(top["cluster_id"][:1]), "account_id"]), None
         ),
         "evaluate": report.document(),
     }
+
+
+def _say_why(session: Session, cluster_id: str, reasons: pd.DataFrame) -> None:
+    session.line()
+    session.line(f"Why {cluster_id}, and what speaks against it:")
+    for against in (False, True):
+        some = reasons[reasons["against"] == against]
+        some = some.reindex(some["bits"].abs().sort_values(ascending=False, kind="stable").index)
+        for text in some["text"].head(_REASONS):
+            session.line(f"  {'–' if against else '+'} {text}")
