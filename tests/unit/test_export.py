@@ -122,11 +122,6 @@ def test_a_second_export_replaces_the_first(tmp_path: Path, fmt: str) -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_hostile_names_break_no_format(tmp_path: Path, fmt: str) -> None:
-    write_clusters([make_cluster(accounts=tuple(HOSTILE))], fmt, tmp_path / "out")
-
-
-@pytest.mark.parametrize("fmt", FORMATS)
 def test_a_cluster_without_entities_or_counter_evidence_is_written(tmp_path: Path, fmt: str) -> None:
     whole = make_cluster()
     bare = replace(
