@@ -18,6 +18,7 @@ from scipy.special import betaincinv, expit, logit
 from ringwatch.gnn import pu
 from ringwatch.gnn.graph import BoolArray, FloatArray, IntArray
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Label, Labels
+from ringwatch.graphs.ordered import starts
 
 PLATT, ISOTONIC = "platt", "isotonic"
 
@@ -107,10 +108,9 @@ def isotonic(z: FloatArray, label: Label, prior: float) -> tuple[FloatArray, Flo
     abusive = (label == ABUSIVE)[order]
     stands_for = pu.masses(label, prior)[0] / max(int(abusive.sum()), 1)
     level = isotonic_regression(abusive * stands_for, increasing=True)
-    starts = np.flatnonzero(np.r_[True, level[1:] != level[:-1]])
-    count = np.diff(np.r_[starts, len(level)])
-    x = np.add.reduceat(z[order], starts) / count
-    y = logit(np.clip(level[starts], LEAST_CHANCE, 1 - LEAST_CHANCE))
+    begin = starts(level)
+    x = np.add.reduceat(z[order], begin) / np.diff(np.append(begin, len(level)))
+    y = logit(np.clip(level[begin], LEAST_CHANCE, 1 - LEAST_CHANCE))
     keep = np.r_[True, np.diff(x) > 0]
     return x[keep], y[keep]
 

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ringwatch.graphs.ordered import places
+
 Float32 = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -125,9 +127,7 @@ def strongest(source: IntArray, target: IntArray, weight: Float32, most: int) ->
     """The `most` heaviest edges into each target, ties by the order of sources."""
     order = np.lexsort((source, -weight, target))
     source, target, weight = source[order], target[order], weight[order]
-    starts = np.flatnonzero(np.r_[True, target[1:] != target[:-1]]) if len(target) else np.zeros(0, dtype=np.int64)
-    place = np.arange(len(target)) - np.repeat(starts, np.diff(np.r_[starts, len(target)]))
-    keep = place < most
+    keep = places(target) < most
     return source[keep], target[keep], weight[keep]
 
 

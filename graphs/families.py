@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.language import CODES, KEPT, Language, compare, explained, hit, learn_lifts, learn_rarity, told
+from ringwatch.graphs.ordered import first_of_run, starts
 from ringwatch.graphs.overlap import Sets, meeting_pairs
 from ringwatch.signatures import CODE_BITS
 
@@ -192,8 +193,8 @@ class _Groups:
 def _summed(keys: IntArray, counts: FloatArray, least: IntArray, texts: FloatArray) -> _Groups:
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.zeros(0, dtype=np.int64)
-    return _Groups(least, texts, keys[starts], np.add.reduceat(counts[order], starts) if len(keys) else counts)
+    begin = starts(keys)
+    return _Groups(least, texts, keys[begin], np.add.reduceat(counts[order], begin) if len(keys) else counts)
 
 
 def _gather(
@@ -245,7 +246,7 @@ def _best(texts: FloatArray, a: IntArray, b: IntArray, bits: FloatArray) -> IntA
     n = len(texts)
     end, other, worth = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([bits, bits])
     order = np.lexsort((other, -worth, end))
-    top = order[np.append(True, end[order][1:] != end[order][:-1])]
+    top = order[first_of_run(end[order])]
     best = np.full(n, -1, dtype=np.int64)
     best[end[top]] = other[top]
     has = np.flatnonzero(best >= 0)

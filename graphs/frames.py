@@ -15,6 +15,7 @@ from ringwatch.graphs.clusters import Found
 from ringwatch.graphs.content import Families
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.layers import PROMPT_FAMILY
+from ringwatch.graphs.ordered import places
 from ringwatch.graphs.resolve import family_ids
 from ringwatch.graphs.schema import EDGES, NODES, ColumnType
 from ringwatch.graphs.store.base import Changes
@@ -183,9 +184,7 @@ def _similar_accounts(model: Model, families: Families, accounts: AccountTable) 
     keep = np.zeros(len(first), dtype=np.bool_)
     for end in (first, second):
         order = np.lexsort((np.arange(len(end)), -layer.rarity, end))
-        starts = np.flatnonzero(np.r_[True, end[order][1:] != end[order][:-1]])
-        rank = np.arange(len(end)) - np.repeat(starts, np.diff(np.r_[starts, len(end)]))
-        keep[order[rank < SIMILAR_ACCOUNTS]] = True
+        keep[order[places(end[order]) < SIMILAR_ACCOUNTS]] = True
     return pd.DataFrame(
         {
             "src": accounts.ids[first[keep]], "dst": accounts.ids[second[keep]],

@@ -20,6 +20,7 @@ from scipy.special import gammainc
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.layers import query_columns
 from ringwatch.graphs.moments import MOMENTS
+from ringwatch.graphs.ordered import starts
 
 Bands = npt.NDArray[np.int8]
 
@@ -153,14 +154,14 @@ def find_sittings(con: duckdb.DuckDBPyConnection, n: int) -> Sittings | None:
     words = (high // width - low // width) // 64 + 1
     place = moment - low // width
     key = i * words + place // 64
-    first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+    first = starts(key)
     windows = np.zeros(n * words, dtype=np.uint64)
     windows[key[first]] = np.bitwise_or.reduceat(np.uint64(1) << (place % 64).astype(np.uint64), first)
     times = max(24 // width, 1)
     begin, end = np.zeros(n), np.zeros(n)
-    starts = np.flatnonzero(np.append(True, i[1:] != i[:-1]))
-    ends = np.append(starts[1:], len(i)) - 1
-    begin[i[starts]] = (moment[starts] * width * HOUR - BEYOND) / DAY
+    opens = starts(i)
+    ends = np.append(opens[1:], len(i)) - 1
+    begin[i[opens]] = (moment[opens] * width * HOUR - BEYOND) / DAY
     end[i[ends]] = ((moment[ends] + 1) * width * HOUR + BEYOND) / DAY
     begin, end = np.maximum(begin, low * HOUR / DAY), np.minimum(end, high * HOUR / DAY)
     daily = np.bincount(i * times + moment % times, minlength=n * times).reshape(n, times)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ringwatch.graphs.accounts import FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared
 from ringwatch.graphs.habits import HOME
+from ringwatch.graphs.ordered import first_of_run
 from ringwatch.graphs.pairs import ALL_PAIRS
 from ringwatch.pieces import by_pieces, slices
 
@@ -83,7 +84,7 @@ def learn(model: Model, uses: Mapping[str, Uses]) -> Model:
     chosen = np.arange(len(model))
     if share < 1.0:
         chosen = np.linspace(0, len(model) - 1, EM_SAMPLE).astype(np.int64)
-        chosen = chosen[np.append(True, chosen[1:] != chosen[:-1])]
+        chosen = chosen[first_of_run(chosen)]
     sample = _em(model.on(chosen), share)
     learnt = replace(
         _with_rates(model, sample),

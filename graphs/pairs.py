@@ -16,6 +16,7 @@ import numpy as np
 
 from ringwatch.graphs.accounts import Column, IntArray
 from ringwatch.graphs.layers import Incidence, Relation
+from ringwatch.graphs.ordered import first_of_run, places, starts
 
 ALL_PAIRS = 48
 LATTICE = 6
@@ -81,7 +82,7 @@ def _near(order: Column, other: Column, n: int) -> IntArray:
 def _once(keys: IntArray) -> IntArray:
     """Sorted, each once; `np.unique` hashes, which is several times slower on tens of millions."""
     keys.sort()
-    return keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+    return keys[first_of_run(keys)]
 
 
 def _cap(incidences: list[Incidence], max_pairs: int) -> int:
@@ -102,8 +103,7 @@ def _group_pairs(group: IntArray, account: IntArray, rank: IntArray, n: int, cap
     """Keys of pairs within groups: all of a group of up to `cap`, a lattice by rank of a larger one."""
     order = np.lexsort((rank[account], group))
     group, account = group[order], account[order]
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.zeros(0, dtype=np.int64)
-    sizes = np.diff(np.r_[starts, len(group)])
+    sizes = np.diff(np.append(starts(group), len(group)))
     reach = np.where(sizes <= cap, sizes - 1, LATTICE)
     within = np.repeat(reach, sizes)
     out = []
@@ -121,9 +121,8 @@ def _conjunctions(large: list[tuple[IntArray, IntArray, IntArray]], rank: IntArr
     degree = np.concatenate([part[2] for part in large])
     order = np.lexsort((entity, degree, account))
     account, entity = account[order], entity[order]
-    starts = np.flatnonzero(np.r_[True, account[1:] != account[:-1]])
-    place = np.arange(len(account)) - np.repeat(starts, np.diff(np.r_[starts, len(account)]))
-    account, entity = account[place < CONJUNCTIONS], entity[place < CONJUNCTIONS]
+    rarest = places(account) < CONJUNCTIONS
+    account, entity = account[rarest], entity[rarest]
     both, holder = [], []
     for step in range(1, CONJUNCTIONS):
         same = account[step:] == account[:-step]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import Contrast, Model, Reason
+from ringwatch.graphs.ordered import first_of_run
 
 # The stubs of pyarrow do not know what most kernels return.
 _kernels: Any = pc
@@ -119,8 +120,7 @@ def _distinct(group: IntArray, value: IntArray, groups: int) -> IntArray:
     """Distinct values by group."""
     keys = group * (int(value.max(initial=0)) + 1) + value
     keys.sort()
-    kept = keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
-    return np.bincount(kept // (int(value.max(initial=0)) + 1), minlength=groups).astype(np.int64)
+    return np.bincount(keys[first_of_run(keys)] // (int(value.max(initial=0)) + 1), minlength=groups).astype(np.int64)
 
 
 def _common(model: Model, name: str, entity: IntArray) -> BoolArray:
@@ -179,9 +179,9 @@ def _absent_text(group: str, share: FloatArray, bits: FloatArray) -> Any:
 def _contrast_text(contrast: Contrast, band: npt.NDArray[np.int8], place: IntArray, bits: FloatArray) -> Any:
     """Names the band in the middle of the cluster's pairs."""
     order = np.lexsort((band, place))
-    starts = np.searchsorted(place[order], np.arange(len(bits)))
-    sizes = np.diff(np.append(starts, len(order)))
-    middle = band[order[starts + sizes // 2]].astype(np.int64)
+    begin = np.searchsorted(place[order], np.arange(len(bits)))
+    sizes = np.diff(np.append(begin, len(order)))
+    middle = band[order[begin + sizes // 2]].astype(np.int64)
     return _joined(contrast.text, " ", _written(middle, contrast.bands.__getitem__), " (", _bits(bits), ").")
 
 

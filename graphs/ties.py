@@ -27,6 +27,7 @@ from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, LEAST_ABSENT, Model, bounded
 from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, LayerSpec
 from ringwatch.graphs.learning import probability
+from ringwatch.graphs.ordered import starts
 from ringwatch.graphs.resolve import INFERRED
 
 MOST_CLUSTERS = 48
@@ -181,9 +182,9 @@ class _Lifted:
         entities = len(layer.code)
         key = layer.entity[inside] * units + unit[layer.account[inside]]
         key.sort()
-        starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.zeros(0, dtype=np.int64)
-        held = np.diff(np.append(starts, len(key)))
-        entity, of = key[starts] // max(units, 1), key[starts] % max(units, 1)
+        begin = starts(key)
+        held = np.diff(np.append(begin, len(key)))
+        entity, of = key[begin] // max(units, 1), key[begin] % max(units, 1)
         visitors = np.bincount(layer.entity[~inside], minlength=entities) + np.bincount(entity, minlength=entities)
         return cls(entity, of, held, np.bincount(of, minlength=units), visitors, int(visitors.sum()))
 
