@@ -1,7 +1,7 @@
 """The layers of evidence: what two accounts can have in common, each read from the log in one query.
 
-A new layer is one entry in `shared_layers`, one incidence frame and one sentence; candidate pairs, bits, EM,
-communities and the wording of evidence take it from there.
+A new layer is a `LayerSpec`, which has its sentence, and an `Incidence` among those that `graphs.detection.gather`
+reads; candidate pairs, bits, EM, communities and the wording of evidence take it from there.
 """
 
 from __future__ import annotations

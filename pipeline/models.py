@@ -64,7 +64,7 @@ class Judged:
 
 
 def find_model(workspace: Workspace, model_id: str | None = None) -> str:
-    """The id of the promoted model, or `model_id` where there is such a model.
+    """The id of the promoted model (the newest, where none is), or `model_id` where there is such a model.
 
     Raises:
         UsageError: there is none.
