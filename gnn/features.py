@@ -15,6 +15,7 @@ from scipy.special import logit
 
 from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
 from ringwatch.graphs import Gathered, Incidence, Model
+from ringwatch.graphs.accounts import DAY
 from ringwatch.graphs.clusters import Formed, judge_clusters, mean_bits
 from ringwatch.graphs.detection import untouched
 from ringwatch.graphs.layers import Relation as Recorded
@@ -142,7 +143,7 @@ def _through(incidence: Incidence, model: Model, gathered: Gathered, n: int) -> 
 
     def age(at: FloatArray) -> FloatArray:
         """Logarithm of the days from a moment to the newest one of the layer; NaN where unknown."""
-        return np.asarray(np.log1p((newest - np.where(np.isfinite(at), at, np.nan)) / 86_400e6))
+        return np.asarray(np.log1p((newest - np.where(np.isfinite(at), at, np.nan)) / DAY))
 
     known = np.column_stack([np.log1p(users), worth, incidence.floor > 0, mean_harm, np.nan_to_num(age(last))])
     seen = np.column_stack([np.log1p(incidence.count), age(incidence.last)]).astype(np.float32)
@@ -180,7 +181,6 @@ def _course(gathered: Gathered) -> dict[str, FloatArray]:
         frame[name].to_numpy(dtype=np.float64) for name in ("first_seen", "last_seen", "created_at")
     )
     judged = np.maximum(number["judged"], 1)
-    day = 86_400e6
     return {
         "log_events": np.log1p(number["events"]),
         "harm_bits": gathered.harm.bits,
@@ -191,9 +191,9 @@ def _course(gathered: Gathered) -> dict[str, FloatArray]:
         "hosted": frame["hosted"].to_numpy(dtype=np.float64),
         "in_org": (frame["org"].to_numpy() >= 0).astype(np.float64),
         "created_rank": _rank(created),
-        "log_wait": np.log1p(np.maximum(first - created, 0) / day),
-        "log_span": np.log1p(np.maximum(last - first, 0) / day),
-        "log_idle": np.log1p(np.maximum(np.nanmax(last, initial=0) - last, 0) / day),
+        "log_wait": np.log1p(np.maximum(first - created, 0) / DAY),
+        "log_span": np.log1p(np.maximum(last - first, 0) / DAY),
+        "log_idle": np.log1p(np.maximum(np.nanmax(last, initial=0) - last, 0) / DAY),
     }
 
 

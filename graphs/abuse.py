@@ -49,8 +49,7 @@ class Harm:
     @property
     def posterior(self) -> FloatArray:
         """Probability that an account is of the flagged kind, by its own events alone; float64[accounts]."""
-        prior = np.log(self.share / (1 - self.share))
-        return np.asarray(expit(self.bits * np.log(2) + prior))
+        return abuse_probability(self.bits, self.share)
 
 
 def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
@@ -68,7 +67,7 @@ def account_harm(harmful: IntArray, judged: IntArray) -> Harm:
         bits = (_beta_binomial(h, n, high, ABUSIVE_PRECISION) - _beta_binomial(h, n, low, BENIGN_PRECISION)) / np.log(
             2
         )
-        p = expit(bits * np.log(2) + np.log(share / (1 - share)))
+        p = abuse_probability(bits, share)
         share = float(np.clip((p * weight).sum() / weight.sum(), LEAST_SHARE, 0.4))
         low = float(np.clip(((1 - p) * weight * h).sum() / max(((1 - p) * weight * n).sum(), 1.0), 1e-4, 0.2))
         flagged = max((p * weight * n).sum(), 1.0)
@@ -169,5 +168,5 @@ def _surely(bits: npt.NDArray[Any]) -> FloatArray:
 
 
 def abuse_probability(bits: FloatArray, share: float) -> FloatArray:
-    """Posterior that each cluster is abusive, where a `share` of them is."""
+    """Posterior that each account, or cluster, is abusive, where a `share` of them is."""
     return np.asarray(expit(bits * np.log(2) + np.log(share / (1 - share))))

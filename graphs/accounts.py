@@ -15,6 +15,9 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+DAY = 86_400e6
+"""Times are in microseconds."""
+
 HARM_THRESHOLD = 0.5
 """An upstream `harm_score` of at least this counts as harm."""
 

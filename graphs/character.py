@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.accounts import DAY, AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.logistic import curvature, ridge_logistic
 
-DAY = 86_400e6
 RIDGE = 2.0
 """What the weight of a trait weighs, in clusters, that is one standard deviation of it."""
 

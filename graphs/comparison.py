@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import Harm
-from ringwatch.graphs.accounts import AccountTable, BoolArray, Column, FloatArray, IntArray, ranked
+from ringwatch.graphs.accounts import DAY, AccountTable, BoolArray, Column, FloatArray, IntArray, ranked
 from ringwatch.graphs.evidence import Contrast, Model, Shared
 from ringwatch.graphs.habits import Bands, Habit, home
 from ringwatch.graphs.layers import Incidence, Relation
@@ -18,7 +18,6 @@ from ringwatch.graphs.pairs import ALL_PAIRS
 from ringwatch.pieces import by_pieces, slices
 
 PIECE = 50_000
-DAY = 86_400e6
 MINUTE = 60e6
 SIGNUP_BANDS = np.r_[np.array([1 / 6, 1, 10, 60, 360]) * MINUTE, np.array([1, 2, 4, 8, 16, 32, 64]) * DAY]
 FEATURE_BANDS = np.array([0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3])

@@ -16,10 +16,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
+from ringwatch.graphs.accounts import DAY, AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.layers import Incidence, query_columns
 
-DAY = 86_400e6
 OLD = 180 * DAY
 OWN_CARD = 30 * DAY
 LEAST_PROMPTS = 10

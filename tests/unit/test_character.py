@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.abuse import Harm
-from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray
+from ringwatch.graphs.accounts import DAY, AccountTable, BoolArray, FloatArray
 from ringwatch.graphs.character import (
     CHARACTER,
-    DAY,
     LEAST_CLUSTERS,
     LEAST_TOLD,
     MOST,
