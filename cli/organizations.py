@@ -89,8 +89,8 @@ def _show(
 
 
 def _page(session: Session, found: Organization) -> None:
-    from ringwatch.cli.page import abuse_in_words, facts, seen_in_words, show_days, show_reasons
-    from ringwatch.export import records
+    from ringwatch.cli.page import facts, seen_in_words, show_days, show_reasons
+    from ringwatch.export import abuse_in_words, records
 
     session.line(f"Organization {found.organization_id}", style="bold")
     facts(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ringwatch.export import came_from, records, shared_things
+from ringwatch.export import NOT_MALICIOUS, abuse_in_words, came_from, records, shared_things
 from ringwatch.graphs.clusters import ABUSE_LAYERS
 
 if TYPE_CHECKING:
@@ -43,13 +43,8 @@ def show_cluster(session: Session, cluster: Cluster) -> None:
     _members(session, cluster)
     _entities(session, cluster)
     session.line()
-    session.line("Coordinated is not malicious: a class, a company or a family is one operation too.", style="dim")
+    session.line(NOT_MALICIOUS, style="dim")
     session.line(f"Digest {cluster.digest}.", style="dim")
-
-
-def abuse_in_words(abuse: float | None) -> str:
-    """The probability of abuse, or that nothing is known of it."""
-    return "unknown: the data says nothing of harm" if abuse is None else f"{abuse:.2f}"
 
 
 def seen_in_words(*moments: pd.Timestamp | None) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ringwatch.export.json_format import records
     from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
     from ringwatch.export.page import timeline_svg
-    from ringwatch.export.said import came_from, shared_things
+    from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words, came_from, shared_things
     from ringwatch.export.tables import write_table
     from ringwatch.export.takedown import PacketReport, export_takedown, pack_takedown
     from ringwatch.export.text import escaped, unescaped
@@ -25,6 +25,7 @@ else:
 
 __all__ = [
     "FORMATS",
+    "NOT_MALICIOUS",
     "STRONGEST",
     "Collateral",
     "Drawing",
@@ -35,6 +36,7 @@ __all__ = [
     "Reviewed",
     "Waterfall",
     "Words",
+    "abuse_in_words",
     "came_from",
     "draw",
     "escaped",

@@ -16,6 +16,7 @@ import pandas as pd
 from ringwatch.export.drawing import STRONGEST, Waterfall, draw, waterfalls
 from ringwatch.export.json_format import records
 from ringwatch.export.packet import Format, Packet, Reviewed
+from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words
 from ringwatch.export.text import escaped
 
 _WIDE, _HIGH = 960, 640
@@ -68,9 +69,7 @@ def _render(packet: Packet) -> dict[str, bytes]:
         parts += _cluster(packet, row)
     if packet.review is not None:
         parts += _review(packet.review)
-    parts.append(
-        "<p class=soft>Coordinated is not malicious: a class, a company or a family is one operation too.</p>"
-    )
+    parts.append(f"<p class=soft>{NOT_MALICIOUS}</p>")
     parts.append("</main></body></html>")
     return {"clusters.html": ("\n".join(parts) + "\n").encode()}
 
@@ -79,7 +78,6 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
     name = row["cluster_id"]
     nodes = packet.nodes
     members = nodes[nodes["cluster_id"] == name]
-    abuse = "unknown: the data says nothing of harm" if row["abuse"] is None else f"{row['abuse']:.2f}"
     seen = " to ".join(row[end][:10] for end in ("first_seen", "last_seen") if row[end]) or "at no known time"
     yield f"<h1>Cluster {shown(name)}</h1>"
     yield _table(
@@ -87,7 +85,7 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
         [
             ("score", f"{row['score']:.3f}"),
             ("one operation", f"{row['coordination']:.3f} ({row['bits']:+.1f} bits a pair)"),
-            ("abuse", abuse),
+            ("abuse", abuse_in_words(row["abuse"])),
             ("accounts", row["size"]),
             ("seen", seen),
             ("status", row["status"]),

@@ -1,4 +1,5 @@
-"""What is said of a cluster beside its reasons, at every door the same: what members share, where it comes from."""
+"""What is said of a cluster beside its reasons, at every door the same: what members share, where it comes from, how
+far abuse is known."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import pandas as pd
 
 from ringwatch.export.json_format import records
 from ringwatch.graphs.clusters import Cluster
+
+NOT_MALICIOUS = "Coordinated is not malicious: a class, a company or a family is one operation too."
 
 _SEALED = r"[a-z][a-z0-9_]*_[0-9a-f]{32}\Z"
 
@@ -24,6 +27,11 @@ def shared_things(cluster: Cluster) -> pd.DataFrame:
     # A family is named after one of its texts, which is its exemplar.
     exemplar = "prompt_" + token.str.removeprefix("p")
     return held.assign(sealed=token.where(token.str.match(_SEALED), None).mask(family, exemplar))
+
+
+def abuse_in_words(abuse: float | None) -> str:
+    """The probability of abuse, or that nothing is known of it."""
+    return "unknown: the data says nothing of harm" if abuse is None else f"{abuse:.2f}"
 
 
 def came_from(cluster: Cluster) -> str:

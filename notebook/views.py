@@ -14,7 +14,7 @@ import networkx as nx
 import pandas as pd
 
 from ringwatch import pipeline, queries
-from ringwatch.export import records
+from ringwatch.export import NOT_MALICIOUS, records
 from ringwatch.export.pictures import Picture, network, timeline, waterfall
 from ringwatch.graphs import Cluster, to_networkx
 from ringwatch.pipeline import Dossier, Run
@@ -193,7 +193,7 @@ class ClusterView:
         return (
             f"<h4>Cluster {escape(c.cluster_id)}</h4><p>{said}, abuse {abuse}, {escape(c.status)}.</p>"
             f"{self.waterfall().svg}{self.plot().svg}{self.timeline().svg}{_table(c.members.head(10))}"
-            "<p>Coordinated is not malicious: a class, a company or a family is one operation too.</p>"
+            f"<p>{NOT_MALICIOUS}</p>"
         )
 
 
