@@ -92,15 +92,13 @@ def write(answer: Answer, told: dict[str, Any], output: Path) -> None:
 
     from ringwatch.cli.session import document_text
     from ringwatch.export import write_table
-    from ringwatch.workspace import write_atomic
+    from ringwatch.workspace import write_atomic, writes_to
 
     if output.suffix != ".json":
         write_table(pd.DataFrame(answer.rows, columns=answer.columns), output)
         return
-    try:
+    with writes_to(output):
         write_atomic(output, document_text("query", told).encode() + b"\n")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
 
 
 def as_csv(answer: Answer) -> str:

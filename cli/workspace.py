@@ -182,7 +182,7 @@ def _audit_export(
 ) -> None:
     """Print an anchor of the audit log, or write its lines to a file."""
     from ringwatch import audit
-    from ringwatch.workspace import write_atomic
+    from ringwatch.workspace import write_atomic, writes_to
 
     path = session.workspace().audit_path
     report = audit.verify(path)
@@ -192,10 +192,8 @@ def _audit_export(
     if output is None:
         session.say("anchor", {**document, "anchor": report.anchor}, lambda: print(report.anchor))
         return
-    try:
+    with writes_to(output):
         write_atomic(output, path.read_bytes() if path.exists() else b"")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
     session.say(
         "audit", {**document, "output": str(output)}, lambda: session.line(f"{report.lines} lines in {output}.")
     )

@@ -21,7 +21,7 @@ from ringwatch.export.page import HTML
 from ringwatch.export.stix import STIX
 from ringwatch.export.tabular import CSV, PARQUET
 from ringwatch.graphs.clusters import Cluster
-from ringwatch.workspace import fsync_path, write_atomic
+from ringwatch.workspace import fsync_path, write_atomic, writes_to
 
 FORMATS: dict[str, Format] = {one.name: one for one in (CSV, PARQUET, JSON, GRAPHML, GEXF, STIX, MISP, CYPHER, HTML)}
 
@@ -76,21 +76,17 @@ def write_clusters(clusters: Sequence[Cluster], fmt: str, output: Path) -> Expor
         raise UsageError("No cluster was named.", hint="Name one that `ringwatch clusters list` shows.")
     packet = make_packet(clusters)
     files = chosen.render(packet)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if chosen.folder:
-            _write_folder(output, files)
-            written = {output / name: data for name, data in files.items()}
-        else:
-            if output.is_dir():
-                raise UsageError(
-                    f"{output} is a folder, and this format is one file.", hint="Choose another --output."
-                )
-            (data,) = files.values()
+    if chosen.folder:
+        write_files(output, files)
+        written = {output / name: data for name, data in files.items()}
+    elif output.is_dir():
+        raise UsageError(f"{output} is a folder, and this format is one file.", hint="Choose another --output.")
+    else:
+        (data,) = files.values()
+        with writes_to(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(output, data)
-            written = {output: data}
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+        written = {output: data}
     heads = packet.clusters
     return ExportReport(
         fmt,
@@ -107,11 +103,9 @@ def write_files(output: Path, files: dict[str, bytes]) -> None:
     Raises:
         UsageError: `output` is a file, holds something else, or cannot be written.
     """
-    try:
+    with writes_to(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         _write_folder(output, files)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
 
 
 def _write_folder(output: Path, files: dict[str, bytes]) -> None:

@@ -95,6 +95,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     fsync_path(path.parent)
 
 
+@contextlib.contextmanager
+def writes_to(output: Path) -> Iterator[None]:
+    """Within it a file or folder that the caller named is written.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+
+
 class Workspace:
     """An opened workspace. Paths, settings, keys, the writer's lock and the commit point."""
 
