@@ -15,7 +15,7 @@ from scipy.special import logit
 
 from ringwatch.gnn.graph import Direct, Float32, FloatArray, Graph, IntArray, Relation, Through
 from ringwatch.graphs import Gathered, Incidence, Model
-from ringwatch.graphs.accounts import DAY
+from ringwatch.graphs.accounts import DAY, ranked
 from ringwatch.graphs.clusters import Formed, judge_clusters, mean_bits
 from ringwatch.graphs.detection import untouched
 from ringwatch.graphs.layers import Relation as Recorded
@@ -157,19 +157,10 @@ def _directed(relation: Recorded, n: int) -> list[Direct]:
     return [Direct(f"{name}_to", out), Direct(f"{name}_from", out.T.tocsr())]
 
 
-def _rank(values: FloatArray) -> FloatArray:
-    """Place in the order of those known, in [0, 1]; NaN where unknown."""
-    known = np.sort(values[~np.isnan(values)])
-    if len(known) == 0:
-        return values
-    middle = (np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")) / 2
-    return np.asarray(np.where(np.isnan(values), np.nan, middle / len(known)))
-
-
 def _own(con: duckdb.DuckDBPyConnection, gathered: Gathered) -> dict[str, FloatArray]:
     """What an account's own rows say of it."""
     accounts = gathered.accounts
-    given = {name: _rank(accounts.frame[name].to_numpy(dtype=np.float64)) for name in accounts.features}
+    given = {name: ranked(accounts.frame[name].to_numpy(dtype=np.float64)).rank for name in accounts.features}
     return {**_course(gathered), **_activity(con), **_amounts_and_plan(con), **given}
 
 
@@ -190,7 +181,7 @@ def _course(gathered: Gathered) -> dict[str, FloatArray]:
         "harm_kind_known": (frame["harm_kind"].to_numpy() >= 0).astype(np.float64),
         "hosted": frame["hosted"].to_numpy(dtype=np.float64),
         "in_org": (frame["org"].to_numpy() >= 0).astype(np.float64),
-        "created_rank": _rank(created),
+        "created_rank": ranked(created).rank,
         "log_wait": np.log1p(np.maximum(first - created, 0) / DAY),
         "log_span": np.log1p(np.maximum(last - first, 0) / DAY),
         "log_idle": np.log1p(np.maximum(np.nanmax(last, initial=0) - last, 0) / DAY),
@@ -262,7 +253,7 @@ def _evidence(gathered: Gathered, evidence: Evidence, ties: Direct, best: FloatA
 
     posterior, bits = gathered.harm.posterior, gathered.harm.bits
     hosted = gathered.accounts.frame["hosted"].to_numpy(dtype=np.float64)
-    created = _rank(gathered.accounts.created)
+    created = ranked(gathered.accounts.created).rank
     return {
         "tie_sum": np.log1p(ties.degree),
         "tie_best": best,
