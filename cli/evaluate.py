@@ -30,7 +30,7 @@ def _evaluate(
     ] = False,
     ablate: Annotated[
         bool,
-        typer.Option("--ablate", help="Each group of layers left out, and alone; standing and likeness left out."),
+        typer.Option("--ablate", help="Each group of layers left out, and alone; what is said besides left out."),
     ] = False,
     calibration: Annotated[
         bool, typer.Option("--calibration", help="Of the pairs that claim p, how many are right.")

@@ -35,7 +35,7 @@ class Ablation:
 def ablate(rehearsal: Rehearsal, measure: Measure) -> tuple[Ablation, ...]:
     """Leaves out every group of layers and of contrasts in turn, then all others; the log and the seed stay. Without
     a group everything is learnt anew; alone a group is compared on the candidate pairs of the whole. Then leaves out
-    what is said of clusters besides: no pair is weighed otherwise."""
+    what is said besides of clusters, and of accounts."""
     whole = rehearsal.weigh()
 
     def figures(how: str, **wish: Any) -> dict[str, Estimate]:
@@ -52,7 +52,7 @@ def ablate(rehearsal: Rehearsal, measure: Measure) -> tuple[Ablation, ...]:
             )
             for group in groups
         ),
-        *(Ablation(name, figures(f"{name}:left out", without=[name], model=whole), None) for name in BESIDES),
+        *(Ablation(name, figures(f"{name}:left out", without=[name]), None) for name in BESIDES),
     )
 
 

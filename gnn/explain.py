@@ -33,7 +33,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
         "hour_entropy",
     ),
     "how much it does": ("log_events", "log_sessions", "log_tokens", "log_amount", "share_"),
-    "what it sends": ("log_prompts", "fresh_prompts", "log_tools"),
+    "what it sends": ("wording", "log_prompts", "fresh_prompts", "log_tools"),
     "what it connects from": ("log_ip", "log_device", "log_user_agent", "hosted"),
     "what it pays with": ("log_payment",),
     "who it says it is": ("plan", "country", "in_org"),

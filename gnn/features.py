@@ -178,6 +178,7 @@ def _course(gathered: Gathered) -> dict[str, FloatArray]:
         "harm_rate": number["harmful"] / judged,
         "log_harmful": np.log1p(number["harmful"]),
         "refused_rate": number["refused"] / judged,
+        "wording": np.log2(np.maximum(gathered.accounts.wording, BASE_RANGE)),
         "harm_kind_known": (frame["harm_kind"].to_numpy() >= 0).astype(np.float64),
         "hosted": frame["hosted"].to_numpy(dtype=np.float64),
         "in_org": (frame["org"].to_numpy() >= 0).astype(np.float64),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import duckdb
@@ -75,8 +75,9 @@ class AccountTable:
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen, last_seen
     (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind (dense code
     of the category that most of its harmful events have, -1 for none), broad (bits for its harmful events being of
-    all categories, against its having a purpose of its own), org and country (dense codes, -1 for none), and the `x_`
-    features. `harm_known` says whether any harm evidence exists in the data at all.
+    all categories, against its having a purpose of its own), wording (how often what it sent unflagged is flagged
+    elsewhere; NaN until `with_wording`), org and country (dense codes, -1 for none), and the `x_` features.
+    `harm_known` says whether any harm evidence exists in the data at all.
     """
 
     frame: pd.DataFrame
@@ -92,6 +93,15 @@ class AccountTable:
     @property
     def created(self) -> FloatArray:
         return self.frame["created_at"].to_numpy(dtype=np.float64)
+
+    @property
+    def wording(self) -> FloatArray:
+        """How often what each account sent unflagged is flagged elsewhere; NaN where unknown."""
+        return self.frame["wording"].to_numpy(dtype=np.float64)
+
+    def with_wording(self, wording: FloatArray) -> AccountTable:
+        """With how often what each account sent unflagged is flagged elsewhere (`graphs.wording`)."""
+        return replace(self, frame=self.frame.assign(wording=wording))
 
     @property
     def features(self) -> list[str]:
@@ -158,6 +168,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
     frame["country"] = np.where(frame.pop("no_country"), -1, frame["country"])
     frame["harm_kind"], frame["broad"] = _categories(con, len(frame))
+    frame["wording"] = np.nan
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
     known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()
     return AccountTable(frame, bool(known[0][0]))

@@ -1,4 +1,5 @@
-"""What clusters that do harm are like, besides the harm: how large, how old, made over how long, held by what.
+"""What clusters that do harm are like, besides the harm: how large, how old, made over how long, held by what; and
+what they write.
 
 Harm is seen at a part of the operations only, and of a part of their members. Those that it is seen at teach what
 such clusters look like in this data, and that is weighed at those it is not seen at: two views of one thing, of which
@@ -23,8 +24,8 @@ from ringwatch.graphs.logistic import curvature, ridge_logistic
 RIDGE = 2.0
 """What the weight of a trait weighs, in clusters, that is one standard deviation of it."""
 
-MOST = 3.0
-"""The most, in bits, that likeness says for abuse or against it."""
+MOST, MOST_WORDING = 3.0, 6.0
+"""The most, in bits, that likeness says for abuse or against it, and that wording does, which is a thing done."""
 
 LEAST_CLUSTERS = 20
 """Fewer clusters teach nothing."""
@@ -42,6 +43,7 @@ CHARACTER = {
     "made_over": "Its accounts were made over {:.0f} days, leaving out the first and last tenth",
     "activity": "Its median member has {:.0f} events",
     "one_customer": "{:.0%} of its members are of one organization id",
+    "wording": "What its median member sent unflagged is flagged {:.1%} of the time where others say it",
     **{f"held_by_{group}": f"Its pairs have {{:.1f}} bits each from layers of {group}" for group in GROUPS},
 }
 """Layers of evidence for and against abuse, with the sentence that tells of each."""
@@ -104,16 +106,48 @@ def cluster_traits(
     return [trait for trait in found if count and np.ptp(trait.value) > 0]
 
 
-def likeness(traits: Sequence[Trait], abuse: FloatArray) -> tuple[FloatArray, pd.DataFrame]:
+def wording_trait(wording: FloatArray, cluster: IntArray, count: int) -> list[Trait]:
+    """How often what the median member of each of `count` clusters writes is flagged elsewhere, from that of accounts
+    (`AccountTable.wording`); nothing where nothing is known of it. Of the median, since one member who tries things
+    out is not what a group is for."""
+    use = np.isfinite(wording) & (cluster >= 0)
+    median = pd.Series(wording[use]).groupby(cluster[use]).median().reindex(pd.RangeIndex(count))
+    return _wording(np.asarray(median, dtype=np.float64), wording)
+
+
+def worded(wording: FloatArray, abuse: FloatArray) -> FloatArray:
+    """Bits for "abusive" by what each account writes, as those that do harm teach it; float64[accounts]. `abuse` is
+    the probability by what they did."""
+    return _taught(_wording(wording, wording), abuse, MOST_WORDING)[0]
+
+
+def _wording(shown: FloatArray, wording: FloatArray) -> list[Trait]:
+    """The trait of groups, or of accounts, of which this is `shown`; who is unknown is as usual."""
+    known = wording[np.isfinite(wording)]
+    if len(known) == 0 or len(shown) == 0:
+        return []
+    usual = float(known.mean())
+    shown = np.nan_to_num(shown, nan=usual)
+    trait = Trait("wording", np.log2(shown + usual / 10), shown)
+    return [trait] if np.ptp(trait.value) > 0 else []
+
+
+def likeness(traits: Sequence[Trait], abuse: FloatArray, *, most: float = MOST) -> tuple[FloatArray, pd.DataFrame]:
     """Bits that what a cluster is like adds to those for "this cluster is abusive", and the reasons: cluster,
     against, layer, bits, text.
 
     Args:
-        abuse: float64[clusters], the probability from what members did.
+        abuse: float64[clusters], the probability from what members did. most: the bound of the bits, either way.
     """
+    bits, parts = _taught(traits, abuse, most)
+    return bits, _reasons(traits, parts) if parts.size else pd.DataFrame()
+
+
+def _taught(traits: Sequence[Trait], abuse: FloatArray, most: float) -> tuple[FloatArray, FloatArray]:
+    """What all traits add, at most `most` bits either way, and what each adds; float64[n], float64[n, traits]."""
     count = len(abuse)
     if count < LEAST_CLUSTERS or not traits:
-        return np.zeros(count), pd.DataFrame()
+        return np.zeros(count), np.zeros((count, 0))
     raw = np.column_stack([trait.value for trait in traits])
     x = np.column_stack([np.ones(count), (raw - raw.mean(axis=0)) / raw.std(axis=0)])
     ridge = np.r_[1e-6, np.full(len(traits), RIDGE)]
@@ -124,9 +158,9 @@ def likeness(traits: Sequence[Trait], abuse: FloatArray) -> tuple[FloatArray, pd
     without = weight - pull * ((abuse - p) / (1 - lever))[:, None]
     parts = without[:, 1:] * x[:, 1:] / np.log(2)
     total = parts.sum(axis=1)
-    bits = np.clip(total, -MOST, MOST)
-    parts *= np.divide(bits, total, out=np.ones(count), where=np.abs(total) > MOST)[:, None]
-    return np.asarray(bits), _reasons(traits, parts)
+    bits = np.clip(total, -most, most)
+    parts *= np.divide(bits, total, out=np.ones(count), where=np.abs(total) > most)[:, None]
+    return bits, parts
 
 
 def _reasons(traits: Sequence[Trait], parts: FloatArray) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from ringwatch.graphs.abuse import (
     without_purpose,
 )
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
-from ringwatch.graphs.character import CHARACTER, cluster_traits, likeness
+from ringwatch.graphs.character import CHARACTER, MOST_WORDING, cluster_traits, likeness, wording_trait
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, with_verdicts
 from ringwatch.graphs.lineage import statuses, trace
@@ -34,8 +34,9 @@ from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
 if TYPE_CHECKING:
     import networkx as nx
 
-BESIDES = ("standing", "likeness")
-"""What is said of clusters besides harm and verdicts: what speaks for their people, and what they are like."""
+BESIDES = ("standing", "likeness", "wording")
+"""What is said of clusters besides harm and verdicts: what speaks for their people, what they are like, what they
+write."""
 
 MIN_SIZE = 3
 BELONG = 0.5
@@ -167,8 +168,8 @@ def weigh_besides(
     standing: Sequence[Standing],
     without: Collection[str] = (),
 ) -> Formed:
-    """Clusters with what harm says of them, what speaks for their people and what they are like, learnt from those
-    that harm is seen at. `without` names layers of `standing`, or whole `BESIDES`, to leave out."""
+    """Clusters with what harm says of them, what speaks for their people, what they are like and what they write,
+    learnt from those that harm is seen at. `without` names layers of `standing`, or whole `BESIDES`, to leave out."""
     out = frozenset(without)
     standing = [one for one in standing if not out & {one.layer, "standing"}]
     cluster, count = formed.cluster, len(formed)
@@ -177,8 +178,10 @@ def weigh_besides(
     people, spoken = speak_for_people(standing, learnt, cluster, count)
     traits = [] if "likeness" in out else cluster_traits(accounts, model, formed.inside, cluster, count)
     alike, told = likeness(traits, learnt)
-    spoken = pd.concat([spoken, told], ignore_index=True)
-    return replace(formed, rates=rates, learnt=learnt, besides=people + alike, spoken=spoken)
+    words = [] if "wording" in out else wording_trait(accounts.wording, cluster, count)
+    said, quoted = likeness(words, learnt, most=MOST_WORDING)
+    spoken = pd.concat([spoken, told, quoted], ignore_index=True)
+    return replace(formed, rates=rates, learnt=learnt, besides=people + alike + said, spoken=spoken)
 
 
 @dataclass(frozen=True)

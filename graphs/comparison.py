@@ -59,7 +59,7 @@ def build_model(
 ) -> Model:
     """Compares the ends of the sorted candidate pairs, then learns m, the entities' gains and the prior.
 
-    `harm` is what their own events say of all accounts; without it no two are compared by what they are used for.
+    `harm` is what all accounts do and write; without it no two are compared by what they are used for.
     `without` names contrasts, and groups of them (`signup`, `features`, `presence`, `hours` …), to leave out.
     """
     n, out = len(accounts), frozenset(without)
@@ -304,7 +304,7 @@ def _banded(
 def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArray) -> list[Contrast]:
     """One operator's accounts are used for one purpose: who does harm beside whom, and of what category.
 
-    An account whose events leave that open (few of them, or a few alarms) is unknown; u is exact, from the shares of
+    An account whose conduct leaves that open (few events, or a few alarms) is unknown; u is exact, from the shares of
     accounts of each sort.
     """
     kind = accounts.frame["harm_kind"].to_numpy(dtype=np.int64)

@@ -23,6 +23,7 @@ from ringwatch.graphs.layers import (
     query_columns,
 )
 from ringwatch.graphs.overlap import Sets
+from ringwatch.graphs.wording import flagged_elsewhere
 from ringwatch.signatures import sign_sequences
 
 MIN_CHAIN = 3
@@ -49,7 +50,7 @@ class Families:
 @dataclass(frozen=True)
 class Prompts:
     """The prompts of a run: their codes, rising, with what ingest signed of each, and who sent which (i, entity, n,
-    first, last)."""
+    first, last, flagged: whether it was harmful or refused there)."""
 
     code: IntArray
     texts: Texts
@@ -63,8 +64,8 @@ def sent_prompts(con: duckdb.DuckDBPyConnection) -> Prompts:
            WHERE prompt IN (SELECT prompt FROM ev WHERE prompt IS NOT NULL) ORDER BY prompt"""
     ).to_arrow_table()
     uses = con.execute(
-        """SELECT i, prompt AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last FROM ev
-           WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+        """SELECT i, prompt AS entity, count(*) AS n, min(ts) AS first, max(ts) AS last, bool_or(harmful) AS flagged
+           FROM ev WHERE prompt IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     ).df()
     texts = texts_from(table.column("sketch"), table.column("bag"))
     return Prompts(table.column("prompt").to_numpy(), texts, uses)
@@ -73,6 +74,18 @@ def sent_prompts(con: duckdb.DuckDBPyConnection) -> Prompts:
 def prompt_families(prompts: Prompts) -> Families:
     """Joins the paraphrases among the prompts."""
     return _families(PROMPT_FAMILY, prompts.code, prompts.texts, prompts.uses)
+
+
+def wording(prompts: Prompts, families: Families, accounts: int) -> FloatArray:
+    """How often what accounts sent unflagged is flagged elsewhere (`graphs.wording`); float64[accounts]."""
+    family = prompts.code.copy()
+    text, of = families.members
+    family[np.searchsorted(prompts.code, text)] = of
+    uses = prompts.uses
+    return flagged_elsewhere(
+        prompts.texts.bags, family, uses["i"].to_numpy(dtype=np.int64),
+        np.searchsorted(prompts.code, uses["entity"].to_numpy()), uses["flagged"].to_numpy(dtype=np.bool_), accounts,
+    )  # fmt: skip
 
 
 def tool_chains(con: duckdb.DuckDBPyConnection, *, key: bytes) -> Families:

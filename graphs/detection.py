@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -14,10 +14,11 @@ import pandas as pd
 
 from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
+from ringwatch.graphs.character import worded
 from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge, weigh_besides
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
-from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets
+from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets, wording
 from ringwatch.graphs.doubtful import tying
 from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
@@ -101,6 +102,13 @@ class Gathered:
         """The same where the log says of any event whether it did harm."""
         return self.harm if self.accounts.harm_known else None
 
+    def conduct(self, without: Collection[str] = ()) -> Harm | None:
+        """The same by what each account writes, too. For accounts one by one: members of a group write alike."""
+        harm = self.known_harm
+        if harm is None or "wording" in without:
+            return harm
+        return replace(harm, bits=harm.bits + worded(self.accounts.wording, harm.posterior))
+
     @property
     def groups(self) -> list[str]:
         """The groups of layers that there is anything of; contrasts of accounts' own columns are not among them."""
@@ -145,6 +153,7 @@ def gather(
             habits = collect_habits(con, accounts)
         with watch.stage("prompts"):
             prompts = joining.result()
+            accounts = accounts.with_wording(wording(sent, prompts, len(accounts)))
     shared = [*incidences, prompts.incidence, chains.incidence, targets]
     shared += [common_sources(relation) for relation in relations if relation.spec.name in TREE_KINDS]
     shared += [common_roots(relation, len(accounts)) for relation in relations if relation.spec.name in TREE_KINDS]
@@ -165,7 +174,7 @@ def weigh(gathered: Gathered, *, seed: int, watch: Stopwatch, without: Collectio
         first, second = candidate_pairs(shared, relations, len(accounts), seed=seed, columns=behaviour(accounts))
     with watch.stage("bits"):
         return build_model(
-            accounts, shared, relations, first, second, seed=seed, harm=gathered.known_harm, without=without,
+            accounts, shared, relations, first, second, seed=seed, harm=gathered.conduct(without), without=without,
             habits=gathered.habits,
         )  # fmt: skip
 
@@ -189,7 +198,7 @@ def untouched(
         formed = form_clusters(model, worth, tied, community)
         if harm is not None:
             formed = weigh_besides(formed, accounts, model, harm, gathered.standing, without)
-        return formed, untouched_scores(accounts, model, bits, formed, harm)
+        return formed, untouched_scores(accounts, model, bits, formed, harm, gathered.conduct(without))
 
 
 def detect(

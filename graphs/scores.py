@@ -26,14 +26,19 @@ ALONE = 0.3
 
 
 def untouched_scores(
-    accounts: AccountTable, model: Model, bits: FloatArray, formed: Formed, harm: Harm | None
+    accounts: AccountTable,
+    model: Model,
+    bits: FloatArray,
+    formed: Formed,
+    harm: Harm | None,
+    conduct: Harm | None,
 ) -> FloatArray:
     """The probability of abuse of each account by events and evidence alone; float64[accounts].
 
     With harm evidence the chance of either of two things: being a member of an abusive cluster (coordination × abuse
-    × membership), or, weighed down by `ALONE`, being of the harmful kind by what is known of the account itself.
-    Without it (`harm` is None), the chance of having a mate at all (noisy or over candidate pairs), in a cluster
-    coordination × membership.
+    × membership), or, weighed down by `ALONE`, being of the harmful kind by what the account itself did and wrote.
+    `harm` is of events, `conduct` of what is written as well; without them (None) it is the chance of having a mate at
+    all (noisy or over candidate pairs), in a cluster coordination × membership.
     """
     inside, worth, broad = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
     if harm is not None:
@@ -42,9 +47,9 @@ def untouched_scores(
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = noisy_or(model, bits, slice(None), len(accounts))
-    if harm is None:
+    if conduct is None:
         return np.asarray(np.where(inside, part, mate * ALONE))
-    own = harm.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
+    own = conduct.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
     return np.asarray(1 - (1 - part) * (1 - own))
 
 

@@ -118,7 +118,10 @@ def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
     now, n = 400 * DAY, len(cluster)
     created = now - np.where(bad, rng.uniform(1, 9, n), rng.uniform(50, 300, n)) * DAY
     ids = [f"a{k:03}" for k in range(n)]
-    frame = pd.DataFrame({"account_id": ids, "created_at": created, "last_seen": now, "events": 5, "org": -1})
+    wording = np.where(bad, 0.2, 0.01) * rng.uniform(0.5, 2, n)
+    frame = pd.DataFrame(
+        {"account_id": ids, "created_at": created, "last_seen": now, "events": 5, "org": -1, "wording": wording}
+    )
     accounts = AccountTable(frame, harm_known=True)
     # Harm is seen at every other abusive cluster.
     harm = Harm(np.where(bad & (cluster % 2 == 0), 8.0, -1.0), 0.1)
@@ -131,12 +134,14 @@ def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
         found = weigh_besides(formed, accounts, model, harm, standing, without)
         return found.besides, set(found.spoken["layer"]) if len(found.spoken) else set()
 
-    both, layers = said()
-    alike, likened = said("standing")
-    people, spoken = said("likeness")
-    assert likened and likened <= set(CHARACTER) and spoken == {"old_accounts"} and layers == likened | spoken
-    assert np.abs(people).max() > 0.5 and np.abs(alike).max() > 0.5
-    assert both == pytest.approx(people + alike)
-    assert said("old_accounts")[0] == pytest.approx(alike), "by the name of a layer, too"
+    every, layers = said()
+    alike, likened = said("standing", "wording")
+    people, spoken = said("likeness", "wording")
+    wrote, written = said("likeness", "standing")
+    assert likened and likened <= set(CHARACTER) and spoken == {"old_accounts"} and written == {"wording"}
+    assert layers == likened | spoken | written
+    assert min(np.abs(one).max() for one in (people, alike, wrote)) > 0.5
+    assert every == pytest.approx(people + alike + wrote)
+    assert said("old_accounts")[0] == pytest.approx(alike + wrote), "by the name of a layer, too"
     nothing, silent = said(*BESIDES)
     assert not nothing.any() and not silent

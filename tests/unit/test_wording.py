@@ -1,0 +1,93 @@
+"""What was flagged of some speaks of what others wrote unflagged; no family of texts vouches against itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
+from ringwatch.graphs.character import MOST_WORDING, likeness, worded, wording_trait
+from ringwatch.graphs.overlap import Sets
+from ringwatch.graphs.wording import FOLDS, flagged_elsewhere
+
+ACCOUNTS, EACH, WORDS = 300, 8, 12
+
+
+def _bags(rows: list[IntArray]) -> Sets:
+    return Sets(np.concatenate(rows).astype(np.uint16), np.cumsum([0, *(len(row) for row in rows)]))
+
+
+def _world(seed: int = 1, caught: float = 0.3) -> tuple[Sets, IntArray, IntArray, IntArray, BoolArray, BoolArray]:
+    """Thirty accounts write with words of their own trade among those of everybody; a part of that is flagged, and
+    one in two hundred of what others write. Each text is its account's and a family of its own."""
+    rng = np.random.default_rng(seed)
+    bad = np.arange(ACCOUNTS) < ACCOUNTS // 10
+    account = np.repeat(np.arange(ACCOUNTS), EACH)
+    rows = [
+        np.unique(np.r_[rng.integers(0, 400, WORDS - 3), rng.integers(1000, 1040, 3) if bad[who] else []])
+        for who in account.tolist()
+    ]
+    text = np.arange(len(rows))
+    family = rng.integers(-(2**62), 2**62, len(rows))
+    flagged = rng.random(len(rows)) < np.where(bad[account], caught, 0.005)
+    return _bags(rows), family, account, text, flagged, bad
+
+
+def test_who_was_never_flagged_is_told_by_the_words_of_those_who_were() -> None:
+    bags, family, account, text, flagged, bad = _world()
+    never = bad & (np.bincount(account, flagged, minlength=ACCOUNTS) == 0)
+    assert never.sum() >= 1
+    wording = flagged_elsewhere(bags, family, account, text, flagged, ACCOUNTS)
+    assert wording[never].min() > 10 * np.nanmedian(wording[~bad])
+    bits = worded(wording, np.where(bad & ~never, 0.8, 0.01))
+    assert bits[never].min() > 1 and np.median(bits[~bad]) < 0 and np.abs(bits).max() <= MOST_WORDING
+
+
+def test_chances_are_those_of_what_is_flagged() -> None:
+    bags, family, account, text, flagged, _ = _world(caught=0.5)
+    everything = np.zeros(len(text), dtype=np.bool_)
+    wording = flagged_elsewhere(bags, family, text, text, flagged, len(text))
+    assert np.isnan(wording[flagged]).all(), "of what was flagged it is not said"
+    unflagged = wording[~flagged]
+    assert unflagged.min() >= 0 and unflagged.max() <= 1
+    assert np.isnan(flagged_elsewhere(bags, family, account, text, everything, ACCOUNTS)).all()
+    assert np.isnan(flagged_elsewhere(bags, family, account, text, ~everything, ACCOUNTS)).all()
+
+
+def test_a_template_that_is_flagged_here_and_there_does_not_vouch_against_its_other_copies() -> None:
+    rng = np.random.default_rng(3)
+    template = np.arange(2000, 2012)
+    count = 3000
+    rows = [template if one < 100 else np.unique(rng.integers(0, 400, WORDS)) for one in range(count)]
+    account = text = np.arange(count)
+    flagged = rng.random(count) < np.where(account < 100, 0.4, 0.01)
+    own = np.where(account < 100, 0, account * FOLDS + 1 + account % 2)
+    apart = flagged_elsewhere(_bags(rows), own, account, text, flagged, count)
+    strewn = flagged_elsewhere(_bags(rows), account, account, text, flagged, count)
+    copies = (account < 100) & ~flagged
+    assert strewn[copies].mean() > 0.2, "as texts of strangers its copies would"
+    assert apart[copies].mean() < 0.05
+
+
+def test_the_order_of_what_was_sent_changes_nothing() -> None:
+    bags, family, account, text, flagged, _ = _world()
+    before = flagged_elsewhere(bags, family, account, text, flagged, ACCOUNTS)
+    order = np.random.default_rng(0).permutation(len(account))
+    after = flagged_elsewhere(bags, family, account[order], text[order], flagged[order], ACCOUNTS)
+    assert after == pytest.approx(before, nan_ok=True)
+
+
+def test_a_cluster_is_what_its_median_member_writes() -> None:
+    count = 40
+    cluster = np.repeat(np.arange(count), 5)
+    wording = np.full(len(cluster), 0.01)
+    wording[cluster < 10] = 0.2
+    wording[cluster == 39] = np.nan
+    wording[np.flatnonzero(cluster == 20)[:2]] = 0.9
+    (trait,) = wording_trait(wording, cluster, count)
+    assert trait.shown[[0, 20]] == pytest.approx([0.2, 0.01]), "two of five who try things out are not the cluster"
+    abuse: FloatArray = np.where(np.arange(count) < 5, 0.9, 0.02)
+    bits, reasons = likeness([trait], abuse, most=MOST_WORDING)
+    assert bits[5:10].min() > 1 and bits[20] < 0, "five that nothing was seen at write as those it was seen at"
+    assert set(reasons["layer"]) == {"wording"} and "20.0%" in reasons["text"].iloc[0]
+    assert wording_trait(np.full(len(cluster), np.nan), cluster, count) == []
