@@ -37,8 +37,8 @@ def untouched_scores(
 
     With harm evidence the chance of either of two things: being a member of an abusive cluster (coordination × abuse
     × membership), or, weighed down by `ALONE`, being of the harmful kind by what the account itself did and wrote.
-    `harm` is of events, `conduct` of what is written as well; without them (None) it is the chance of having a mate at
-    all (noisy or over candidate pairs), in a cluster coordination × membership.
+    `harm` is of events, `conduct` of what is written as well; without them (None) it is the chance of having a mate
+    at all (noisy or over candidate pairs), in a cluster coordination × membership.
     """
     inside, worth, broad = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
     if harm is not None:
