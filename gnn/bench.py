@@ -24,7 +24,7 @@ from ringwatch.gnn.labels import UNKNOWN, Labels
 from ringwatch.gnn.models import GRAPHLESS, MODELS
 from ringwatch.gnn.neighbours import feature_blocks
 from ringwatch.gnn.task import full_view, make_task
-from ringwatch.gnn.training import MIXED, MIXTURE
+from ringwatch.gnn.training import MIXTURES
 from ringwatch.metrics import Stopwatch
 
 FIGURES = ("auroc", "auprc", "recall_at_k", "f1_macro", "seconds")
@@ -131,16 +131,17 @@ def run_bench(
     device: str = "cpu",
     watch: Stopwatch | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Model → figure → mean and sd over seeds. The mixture is the mean of those asked for that it is made of.
+    """Model → figure → mean and sd over seeds; mixtures are among the models.
 
     Raises:
         UsageError: an unknown model, or too few labels in a split.
     """
     watch = watch or Stopwatch()
-    names = tuple(models) if models else (*MODELS, MIXTURE)
-    unknown = [name for name in names if name not in MODELS and name != MIXTURE]
+    known = (*MODELS, *MIXTURES)
+    names = tuple(models) if models else known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"There is no model {unknown[0]!r}.", hint=f"Choose among {', '.join((*MODELS, MIXTURE))}.")
+        raise UsageError(f"There is no model {unknown[0]!r}.", hint=f"Choose among {', '.join(known)}.")
     for split in ("train", "test"):
         found = benchmark.label[benchmark.split[split]]
         if not ((found == 1).any() and (found == 0).any()):
@@ -176,22 +177,20 @@ def _one(
         blocks = feature_blocks(graph)
         task, view = make_task(graph, blocks, labels, seed=seed), full_view(graph, blocks, labels)
     shared = time.perf_counter() - start
-    found, parts, spent = {}, [], shared
-    wanted = [name for name in MODELS if name in names or (MIXTURE in names and name in MIXED)]
-    for name in wanted:
+    found, z, took = {}, {}, {}
+    for name in MODELS:
+        if not any(name in MIXTURES.get(one, (one,)) for one in names):
+            continue
         start = time.perf_counter()
         with watch.stage(f"fit {name}"):
             fitted = MODELS[name].fit(task, device=device)
         with watch.stage(f"score {name}"):
-            z = fitted.score(view)
-        took = time.perf_counter() - start
-        if name in names:
-            found[name] = _figures(benchmark, z, took + (shared if name not in GRAPHLESS else 0.0))
-        if name in MIXED:
-            parts.append(z)
-            spent += took
-    if MIXTURE in names:
-        found[MIXTURE] = _figures(benchmark, np.mean(parts, axis=0), spent)
+            z[name] = fitted.score(view)
+        took[name] = time.perf_counter() - start
+    for name in names:
+        parts = MIXTURES.get(name, (name,))
+        seconds = sum(took[part] for part in parts) + (shared if name not in GRAPHLESS else 0.0)
+        found[name] = _figures(benchmark, np.mean([z[part] for part in parts], axis=0), seconds)
     return found
 
 

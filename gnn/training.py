@@ -5,7 +5,7 @@ Nothing here writes a file or asks for the time. The same graph, labels and seed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,16 +31,19 @@ BASELINES = (UNSUPERVISED, "logistic", "trees", "belief", "graph-trees")
 
 FOLDS = 3
 MIXTURE = "mixture"
-MIXED = ("belief", "graph-trees", PROPAGATION)
-"""What the mixture is made of: the evidence with what labels say of neighbours, all columns at once, and what shows
-on accounts alone, passed on to neighbours. They err differently."""
+MIXTURES: Mapping[str, tuple[str, ...]] = {
+    MIXTURE: ("graph-trees", PROPAGATION),
+    f"{MIXTURE}-belief": ("belief", "graph-trees", PROPAGATION),
+}
+"""Equal mixtures of models that err differently: all columns at once; what shows on accounts alone, passed on to
+neighbours; and, which is what there is where nothing shows on an account, the evidence with what labels say."""
 
 DEFAULT = ("logistic", "trees", "belief", "graph-trees", PROPAGATION, "metapath")
 """What is trained where nothing is named. `signed` and `metapath-nnpu` take as long again and were not better."""
 
 RESAMPLES = 100
 CLEARLY = 2.0
-"""By so many standard errors another candidate must be better than the mixture to be taken instead."""
+"""By so many standard errors another candidate must be better than the first mixture to be taken instead."""
 
 FEWEST = 3
 """Abusive labels and abusive operations below which nothing can be held out."""
@@ -108,13 +111,12 @@ def train(
     watch = watch or Stopwatch()
     names = _chosen(names)
     held, count = held_out_scores(graph, blocks, labels, names, seed=seed, device=device, watch=watch, kept=kept)
-    parts = [name for name in MIXED if name in held]
-    prior = pu.estimate_prior(_mean(held, parts or names), labels.label)
-    mixed = blend(held, parts, labels, prior, seed=seed)
-    if len(parts) > 1:
-        held[MIXTURE] = np.asarray(sum(share * held[name] for name, share in mixed.items()))
+    held |= {name: _mean(held, parts) for name, parts in MIXTURES.items() if held.keys() >= set(parts)}
+    by = [name for name in MIXTURES if name in held][-1:] or names
+    prior = pu.estimate_prior(_mean(held, by), labels.label)
     winner = choose(held, labels, prior, seed=seed)
-    shares = mixed if winner == MIXTURE else {winner: 1.0}
+    parts = MIXTURES.get(winner, (winner,))
+    shares = {name: 1 / len(parts) for name in parts}
     calibration = calibrate(held[winner], labels, prior, seed=seed)
     metrics = {name: measure(z, labels, prior) for name, z in held.items()}
     task = make_task(graph, blocks, labels, seed=seed)
@@ -181,24 +183,6 @@ def held_out_scores(
             done += 1
             watch.progress(done, count * len(names))
     return held, count
-
-
-def blend(
-    held: dict[str, FloatArray], parts: Sequence[str], labels: Labels, prior: float, *, seed: int = 0
-) -> dict[str, float]:
-    """Shares of the mixture: of the mean of its parts, and of propagation alone, each as likely as it is the better.
-
-    Propagation is the best there is where what accounts do tells abuse from the rest, and poor where nothing but ties
-    does. Labels of a dozen operations seldom settle which: so neither is picked, and each gets the share of resampled
-    sets of operations in which it wins (as bagging a selection does: Breiman, "Heuristics of instability and
-    stabilization in model selection", Annals of Statistics, 1996).
-    """
-    if PROPAGATION not in parts:
-        return {name: 1 / len(parts) for name in parts}
-    alone, mean = (pu.Curve(z, labels.label, prior) for z in (held[PROPAGATION], _mean(held, parts)))
-    gaps = [alone.average_precision(w) - mean.average_precision(w) for w in _resamples(labels, seed)]
-    won = float(np.mean(np.array([gap for gap in gaps if not np.isnan(gap)] or [0.0]) > 0))
-    return {name: won * (name == PROPAGATION) + (1 - won) / len(parts) for name in parts}
 
 
 def _resamples(labels: Labels, seed: int) -> Iterator[FloatArray]:
