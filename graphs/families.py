@@ -34,6 +34,9 @@ RELATED = 0.15
 NEAR = 0.5
 """Texts this alike count once where it is learnt which words go together."""
 
+STRONGER = (0.4, NEAR, 0.65, 0.8, np.inf)
+"""How alike texts have to be to be linked where fewer would do elsewhere, one after the other."""
+
 DOUBT = 3.0
 """Bits beyond even odds that are asked for where one mistake joins families."""
 
@@ -96,12 +99,32 @@ def find_families(texts: Texts) -> Families:
     bits, alike = compare(bags, language, said, first, second)
     close = np.flatnonzero((bits >= chosen) & (alike >= ALIKE))
     joined = close[_confirmed(first[close], second[close], bits[close] >= any_other + DOUBT, n)]
-    family = _components(first[joined], second[joined], n)
+    family = _taken_apart(bags, language, said, first[joined], second[joined], alike[joined])
     links = np.flatnonzero(bits >= 0)
     family, related = _gather(bags, language, family, first[links], second[links], any_other)
     common = _common_bits(bags, language, family)
     family, least = _without_strangers(family, common)
     return Families(family, (least[related[0]], least[related[1]], related[2]), said, common)
+
+
+def _taken_apart(
+    bags: Sets, language: Language, said: FloatArray, first: IntArray, second: IntArray, alike: FloatArray
+) -> IntArray:
+    """Families that pairs of texts make, by least members. Where one is less alike as a whole than families have to
+    be that are joined (`ALIKE`), texts of a genre lead from template to template, each with a part of its words from
+    another: only stronger links count there, and at last none. What is one after all is found from wholes."""
+    n = len(bags)
+    family = _components(first, second, n)
+    for least in STRONGER:
+        common = np.bincount(family, _common_bits(bags, language, family), minlength=n)
+        loose = common < ALIKE * np.bincount(family, said, minlength=n)
+        keep = ~loose[family[first]]
+        if keep.all():
+            break
+        keep |= alike >= least
+        first, second, alike = first[keep], second[keep], alike[keep]
+        family = _components(first, second, n)
+    return family
 
 
 def _common_bits(bags: Sets, language: Language, family: IntArray) -> FloatArray:

@@ -82,6 +82,25 @@ def test_a_text_that_one_accident_draws_in_leaves_again() -> None:
     assert family[0] != family[1]
 
 
+@pytest.mark.parametrize(("slots", "fillers"), [(2, 40), (3, 30), (4, 20)])
+def test_texts_of_a_genre_are_no_family_and_the_templates_among_them_are(slots: int, fillers: int) -> None:
+    rng = np.random.default_rng(2)
+    ways = [[" ".join(rng.choice(WORDS, 7)) for _ in range(fillers)] for _ in range(slots)]
+    genre = [" ".join(way[rng.integers(fillers)] for way in ways) for _ in range(1500)]
+    copies = [
+        f"{body} {rng.choice(WORDS)}"
+        for body in (" ".join(rng.choice(WORDS, 20)) for _ in range(5))
+        for _ in range(20)
+    ]
+    found = find_families(_signed(copies + genre))
+    assert [len(np.unique(found.family[at : at + 20])) for at in range(0, 100, 20)] == [1] * 5
+    assert len(np.unique(found.family[:100])) == 5
+    sizes = np.bincount(found.family)
+    assert sizes.max() < 100, "each text has a part of its words from another, that from a third, and so on"
+    large = np.flatnonzero(sizes > 5)
+    assert min(found.common[found.family == one].sum() / found.bits[found.family == one].sum() for one in large) > 0.2
+
+
 def test_a_template_has_more_in_common_than_a_phrase() -> None:
     rng = np.random.default_rng(10)
     phrase = " ".join(rng.choice(WORDS, 5))
