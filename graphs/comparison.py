@@ -30,7 +30,7 @@ FEATURE_WORDS = [f"within {share:g} % of all accounts of each other" for share i
     "far apart"
 ]
 MISUSE_WORDS = [
-    "neither does harm", "one does harm, the other none", "both do harm, of different categories",
+    "neither does harm", "one does harm, the other none", "both do harm, of no category in common",
     "both do harm, of one category",
 ]  # fmt: skip
 PRESENCE_WORDS = ["on neither side", "on one side only", "on both sides"]
@@ -321,7 +321,17 @@ def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArra
     band[~((harmful | clean)[first] & (harmful | clean)[second])] = -1
     u /= u.sum()
     # Whoever sends a harmful text does harm: of the two, the stronger counts.
-    return [Contrast("misuse", "prompts", "Of the two ends of a pair mostly", band, u, u.copy(), MISUSE_WORDS)]
+    return [
+        Contrast(
+            "misuse",
+            "prompts",
+            "Of the two ends of a pair, by flags and words, mostly",
+            band,
+            u,
+            u.copy(),
+            MISUSE_WORDS,
+        )
+    ]
 
 
 def behaviour(accounts: AccountTable) -> list[Column]:
