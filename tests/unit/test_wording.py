@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
+from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
 from ringwatch.graphs.character import MOST_WORDING, likeness, worded, wording_trait
+from ringwatch.graphs.content import Families
+from ringwatch.graphs.detection import Gathered
+from ringwatch.graphs.frames import Content
+from ringwatch.graphs.layers import PROMPT_FAMILY, incidence_from
 from ringwatch.graphs.overlap import Sets
 from ringwatch.graphs.wording import FOLDS, flagged_elsewhere
 
@@ -91,3 +96,21 @@ def test_a_cluster_is_what_its_median_member_writes() -> None:
     assert bits[5:10].min() > 1 and bits[20] < 0, "five that nothing was seen at write as those it was seen at"
     assert set(reasons["layer"]) == {"wording"} and "20.0%" in reasons["text"].iloc[0]
     assert wording_trait(np.full(len(cluster), np.nan), cluster, count) == []
+
+
+def test_conduct_is_harm_and_words_unless_words_are_left_out() -> None:
+    bad = np.arange(ACCOUNTS) < ACCOUNTS // 10
+    frame = pd.DataFrame({"account_id": [f"a{k:03}" for k in range(ACCOUNTS)], "judged": 20, "harmful": 0})
+    frame.loc[bad & (np.arange(ACCOUNTS) % 2 == 0), "harmful"] = 12
+    empty = np.zeros(0, dtype=np.int64)
+    nobody = incidence_from(PROMPT_FAMILY, dict.fromkeys(("i", "entity", "n", "first", "last"), empty))
+    nothing = Families(nobody, [], (empty, empty, np.zeros(0)), (empty, empty))
+    accounts = AccountTable(frame, harm_known=True).with_wording(np.where(bad, 0.2, 0.01))
+    gathered = Gathered(accounts, [], [], Content(nothing, nothing), [], [])
+    plain, conduct = gathered.conduct(["wording"]), gathered.conduct()
+    assert plain is gathered.harm and conduct is not None
+    unseen = bad & (frame["harmful"] == 0).to_numpy()
+    assert (conduct.bits[unseen] > gathered.harm.bits[unseen] + 1).all()
+    assert (conduct.bits[~bad] <= gathered.harm.bits[~bad]).all()
+    silent = Gathered(AccountTable(accounts.frame, harm_known=False), [], [], Content(nothing, nothing), [], [])
+    assert silent.conduct() is None
