@@ -52,7 +52,13 @@ def ablate(rehearsal: Rehearsal, measure: Measure) -> tuple[Ablation, ...]:
             )
             for group in groups
         ),
-        *(Ablation(name, figures(f"{name}:left out", without=[name]), None) for name in BESIDES),
+        *(
+            # What is written counts for pairs as well: they are weighed anew.
+            Ablation(
+                name, figures(f"{name}:left out", without=[name], model=None if name == "wording" else whole), None
+            )
+            for name in BESIDES
+        ),
     )
 
 

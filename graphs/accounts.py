@@ -75,8 +75,8 @@ class AccountTable:
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen, last_seen
     (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind (dense code
     of the category that most of its harmful events have, -1 for none), broad (bits for its harmful events being of
-    all categories, against its having a purpose of its own), wording (how often what it sent unflagged is flagged
-    elsewhere; NaN until `with_wording`), org and country (dense codes, -1 for none), and the `x_` features.
+    all categories, against its having a purpose of its own), wording (how often the like of what it sent unflagged is
+    flagged; NaN until `with_wording`), org and country (dense codes, -1 for none), and the `x_` features.
     `harm_known` says whether any harm evidence exists in the data at all.
     """
 
@@ -96,11 +96,11 @@ class AccountTable:
 
     @property
     def wording(self) -> FloatArray:
-        """How often what each account sent unflagged is flagged elsewhere; NaN where unknown."""
+        """How often what is written like what each account sent unflagged is flagged; NaN where unknown."""
         return self.frame["wording"].to_numpy(dtype=np.float64)
 
     def with_wording(self, wording: FloatArray) -> AccountTable:
-        """With how often what each account sent unflagged is flagged elsewhere (`graphs.wording`)."""
+        """With how often what is written like what each account sent unflagged is flagged (`graphs.wording`)."""
         return replace(self, frame=self.frame.assign(wording=wording))
 
     @property

@@ -43,7 +43,7 @@ CHARACTER = {
     "made_over": "Its accounts were made over {:.0f} days, leaving out the first and last tenth",
     "activity": "Its median member has {:.0f} events",
     "one_customer": "{:.0%} of its members are of one organization id",
-    "wording": "What its median member sent unflagged is flagged {:.1%} of the time where others say it",
+    "wording": "By its words, what its median member sent unflagged is of a kind of which {:.1%} is flagged",
     **{f"held_by_{group}": f"Its pairs have {{:.1f}} bits each from layers of {group}" for group in GROUPS},
 }
 """Layers of evidence for and against abuse, with the sentence that tells of each."""
@@ -107,7 +107,7 @@ def cluster_traits(
 
 
 def wording_trait(wording: FloatArray, cluster: IntArray, count: int) -> list[Trait]:
-    """How often what the median member of each of `count` clusters writes is flagged elsewhere, from that of accounts
+    """How often what is written like the median member of each of `count` clusters is flagged, from that of accounts
     (`AccountTable.wording`); nothing where nothing is known of it. Of the median, since one member who tries things
     out is not what a group is for."""
     use = np.isfinite(wording) & (cluster >= 0)
@@ -122,14 +122,14 @@ def worded(wording: FloatArray, abuse: FloatArray) -> FloatArray:
 
 
 def _wording(shown: FloatArray, wording: FloatArray) -> list[Trait]:
-    """The trait of groups, or of accounts, of which this is `shown`; who is unknown is as usual."""
-    known = wording[np.isfinite(wording)]
-    if len(known) == 0 or len(shown) == 0:
+    """The trait of groups, or of accounts, of which this is `shown`; those of which nothing is known are in the
+    middle, where it says nothing."""
+    known, there = wording[np.isfinite(wording)], np.isfinite(shown)
+    if not there.any() or not known.any():
         return []
-    usual = float(known.mean())
-    shown = np.nan_to_num(shown, nan=usual)
-    trait = Trait("wording", np.log2(shown + usual / 10), shown)
-    return [trait] if np.ptp(trait.value) > 0 else []
+    value = np.log2(shown + known.mean() / 10)
+    value[~there] = value[there].mean()
+    return [Trait("wording", value, shown)] if np.ptp(value) > 0 else []
 
 
 def likeness(traits: Sequence[Trait], abuse: FloatArray, *, most: float = MOST) -> tuple[FloatArray, pd.DataFrame]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 BESIDES = ("standing", "likeness", "wording")
 """What is said of clusters besides harm and verdicts: what speaks for their people, what they are like, what they
-write."""
+write. Writing counts for accounts and pairs as well (`Gathered.conduct`)."""
 
 MIN_SIZE = 3
 BELONG = 0.5

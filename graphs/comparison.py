@@ -30,8 +30,8 @@ FEATURE_WORDS = [f"within {share:g} % of all accounts of each other" for share i
     "far apart"
 ]
 MISUSE_WORDS = [
-    "neither does harm", "one does harm, the other none", "both do harm, of no category in common",
-    "both do harm, of one category",
+    "neither looks harmful", "one looks harmful, the other not", "both look harmful, of no category in common",
+    "both look harmful, of one category",
 ]  # fmt: skip
 PRESENCE_WORDS = ["on neither side", "on one side only", "on both sides"]
 HARMFUL = 0.5

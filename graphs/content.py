@@ -38,13 +38,15 @@ class Families:
 
     `incidence` says who has which; its `code` is the family's identity. `names` describes each family where there is
     something to say without raw text; `similar` holds first code, second code and score of related families;
-    `members` the code of each text (or session) in a shared family, and that of its family.
+    `members` the code of each text (or session) in a shared family, and that of its family; `of_text` the code of the
+    family of every text, shared or not, in the order of their codes.
     """
 
     incidence: Incidence
     names: list[str]
     similar: tuple[IntArray, IntArray, FloatArray]
     members: tuple[IntArray, IntArray]
+    of_text: IntArray
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,10 @@ def prompt_families(prompts: Prompts) -> Families:
 
 
 def wording(prompts: Prompts, families: Families, accounts: int) -> FloatArray:
-    """How often what accounts sent unflagged is flagged elsewhere (`graphs.wording`); float64[accounts]."""
-    family = prompts.code.copy()
-    text, of = families.members
-    family[np.searchsorted(prompts.code, text)] = of
+    """How often the like of what accounts sent unflagged is flagged (`graphs.wording`); float64[accounts]."""
     uses = prompts.uses
     return flagged_elsewhere(
-        prompts.texts.bags, family, uses["i"].to_numpy(dtype=np.int64),
+        prompts.texts.bags, families.of_text, uses["i"].to_numpy(dtype=np.int64),
         np.searchsorted(prompts.code, uses["entity"].to_numpy()), uses["flagged"].to_numpy(dtype=np.bool_), accounts,
     )  # fmt: skip
 
@@ -139,7 +138,7 @@ def _families(spec: LayerSpec, known: IntArray, texts: Texts, uses: pd.DataFrame
     if len(known) == 0:
         empty = np.zeros(0, dtype=np.int64)
         nobody = incidence_from(spec, _columns(uses.iloc[:0]))
-        return Families(nobody, [], (empty, empty, np.zeros(0)), (empty, empty))
+        return Families(nobody, [], (empty, empty, np.zeros(0)), (empty, empty), empty)
     found = find_families(texts)
     code = known[found.family]
     uses = uses.assign(entity=code[np.searchsorted(known, uses["entity"].to_numpy())])
@@ -162,6 +161,7 @@ def _families(spec: LayerSpec, known: IntArray, texts: Texts, uses: pd.DataFrame
         [],
         (np.minimum(a, b)[kept][order], np.maximum(a, b)[kept][order], alike[kept][order]),
         (known[np.isin(code, incidence.code)], code[np.isin(code, incidence.code)]),
+        code,
     )
 
 

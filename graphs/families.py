@@ -110,9 +110,10 @@ def find_families(texts: Texts) -> Families:
 def _taken_apart(
     bags: Sets, language: Language, said: FloatArray, first: IntArray, second: IntArray, alike: FloatArray
 ) -> IntArray:
-    """Families that pairs of texts make, by least members. Where one is less alike as a whole than families have to
-    be that are joined (`ALIKE`), texts of a genre lead from template to template, each with a part of its words from
-    another: only stronger links count there, and at last none. What is one after all is found from wholes."""
+    """Families that pairs of texts make, by least members. Where less than `ALIKE` of what its texts say is common,
+    what words explain of each other left out, texts of a genre lead from template to template, each with a part of
+    its words from another: only stronger links count there, and at last none. What is one after all is found from
+    wholes."""
     n = len(bags)
     family = _components(first, second, n)
     for least in STRONGER:
