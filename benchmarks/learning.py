@@ -49,8 +49,8 @@ RARE, RARE_RECALL = (0.001, 60_000), 0.8
 Rows = npt.NDArray[np.bool_]
 
 
-def gnn(out: Path, hop: Path | None, tools: Path | None = None, *, seeds: int = 2) -> Iterator[Figure]:
-    """Half of the operations with half of their members as labels; curves by number of labels; hop by groups."""
+def gnn(out: Path, tools: Path | None = None, *, seeds: int = 2) -> Iterator[Figure]:
+    """Half of the operations with half of their members as labels; curves by number of labels; at a million."""
     for preset in BOUNDS:
         yield from _halves(out, preset, seeds)
     yield from _curves(out)
@@ -59,8 +59,6 @@ def gnn(out: Path, hop: Path | None, tools: Path | None = None, *, seeds: int = 
     yield from _million()
     if tools is not None:
         yield from _log(out, tools)
-    if hop is not None:
-        yield from _hop(out, hop)
 
 
 def _halves(out: Path, preset: str, seeds: int) -> Iterator[Figure]:
@@ -244,7 +242,7 @@ def _log(out: Path, tools: Path) -> Iterator[Figure]:
     yield Figure(f"{size}: peak GiB", done.peak_rss_mb / 1024, "", "<=", 10.0)
 
 
-def _hop(out: Path, data: Path) -> Iterator[Figure]:
+def hop(out: Path, data: Path) -> Iterator[Figure]:
     """Either half of the groups as labels, held to the other half."""
     labels = pd.read_parquet(data / "labels.parquet")
     fold = hop_fold(labels)

@@ -30,10 +30,10 @@ BASELINES = (UNSUPERVISED, "logistic", "trees", "belief", "graph-trees")
 """Candidates that are no graph neural network and no mixture."""
 
 FOLDS = 3
-MIXTURE = "mixture"
+MIXTURE, WITH_BELIEF = "mixture", "mixture-belief"
 MIXTURES: Mapping[str, tuple[str, ...]] = {
     MIXTURE: ("graph-trees", PROPAGATION),
-    f"{MIXTURE}-belief": ("belief", "graph-trees", PROPAGATION),
+    WITH_BELIEF: ("belief", "graph-trees", PROPAGATION),
 }
 """Equal mixtures of models that err differently: all columns at once; what shows on accounts alone, passed on to
 neighbours; and, which is what there is where nothing shows on an account, the evidence with what labels say."""
@@ -43,7 +43,7 @@ DEFAULT = ("logistic", "trees", "belief", "graph-trees", PROPAGATION, "metapath"
 
 RESAMPLES = 100
 CLEARLY = 2.0
-"""By so many standard errors another candidate must be better than the first mixture to be taken instead."""
+"""By so many standard errors another candidate must be better than the usual mixture to be taken instead."""
 
 FEWEST = 3
 """Abusive labels and abusive operations below which nothing can be held out."""
@@ -114,7 +114,7 @@ def train(
     held |= {name: _mean(held, parts) for name, parts in MIXTURES.items() if held.keys() >= set(parts)}
     by = [name for name in MIXTURES if name in held][-1:] or names
     prior = pu.estimate_prior(_mean(held, by), labels.label)
-    winner = choose(held, labels, prior, seed=seed)
+    winner = choose(held, labels, prior, usual=MIXTURE if _shows_harm(graph) else WITH_BELIEF, seed=seed)
     parts = MIXTURES.get(winner, (winner,))
     shares = {name: 1 / len(parts) for name in parts}
     calibration = calibrate(held[winner], labels, prior, seed=seed)
@@ -193,15 +193,21 @@ def _resamples(labels: Labels, seed: int) -> Iterator[FloatArray]:
         yield rng.poisson(1.0, top)[labels.unit].astype(np.float64)
 
 
-def choose(held: dict[str, FloatArray], labels: Labels, prior: float, *, seed: int = 0) -> str:
-    """The candidate to take: the mixture, unless another is clearly better.
+def _shows_harm(graph: Graph) -> bool:
+    """Whether harm is seen at any account: else accounts alone show nothing that could be passed on."""
+    return "harm_rate" in graph.names and bool((graph.features[:, graph.names.index("harm_rate")] > 0).any())
+
+
+def choose(held: dict[str, FloatArray], labels: Labels, prior: float, *, usual: str = MIXTURE, seed: int = 0) -> str:
+    """The candidate to take: the `usual` one, or where it is not held the unsupervised score, unless another is
+    clearly better.
 
     With few labels the differences between candidates are mostly noise, and a mixture is the safest of them; the
     standard error is that of the paired difference over resampled units.
     """
     curves = {name: pu.Curve(z, labels.label, prior) for name, z in held.items()}
     whole = {name: curve.average_precision() for name, curve in curves.items()}
-    usual = MIXTURE if MIXTURE in held else UNSUPERVISED
+    usual = usual if usual in held else UNSUPERVISED
     best = max(whole, key=lambda name: (whole[name], name == usual))
     if best == usual or np.isnan(whole[usual]):
         return usual

@@ -151,6 +151,7 @@ def test_a_random_candidate_never_wins_and_a_clear_one_does(make_graph: Make) ->
     assert choose(held, labels, 0.05) == MIXTURE
     perfect = make_graph.member + 0.01 * noise  # type: ignore[attr-defined]
     assert choose({**held, "trees": perfect}, labels, 0.05) == "trees"
+    assert choose({**held, "trees": held[MIXTURE]}, labels, 0.05, usual="trees") == "trees"
 
 
 def test_too_few_labels_are_no_ground_to_learn_from(make_graph: Make) -> None:
