@@ -104,10 +104,12 @@ class Gathered:
 
     def conduct(self, without: Collection[str] = ()) -> Harm | None:
         """The same by what each account writes, too. For accounts one by one: members of a group write alike."""
+        return self.known_harm if "wording" in without else self._conduct
+
+    @cached_property
+    def _conduct(self) -> Harm | None:
         harm = self.known_harm
-        if harm is None or "wording" in without:
-            return harm
-        return replace(harm, bits=harm.bits + worded(self.accounts.wording, harm.posterior))
+        return harm and replace(harm, bits=harm.bits + worded(self.accounts.wording, harm.posterior))
 
     @property
     def groups(self) -> list[str]:

@@ -34,16 +34,16 @@ def ridge_logistic(
         z = x @ weight + offset
         return float(np.sum(count * (np.logaddexp(0, z) - target * z)) + np.sum(ridge * (weight - begin) ** 2) / 2)
 
+    least = loss(weight)
     for _ in range(STEPS):
         p = expit(x @ weight + offset)
         slope = x.T @ (count * (p - target)) + ridge * (weight - begin)
         step = np.linalg.solve(curvature(x, count * p * (1 - p), ridge), slope)
-        least = loss(weight)
         if slope @ step <= LEAST_GAIN * least:
             return np.asarray(weight - step)
-        while loss(weight - step) > least:
+        while (now := loss(weight - step)) > least:
             step = step / 2
-        weight = weight - step
+        weight, least = weight - step, now
     return weight
 
 
