@@ -1,5 +1,5 @@
-"""What each group of layers is worth: the whole run again without it, and what it finds alone; and what is said of
-clusters besides, left out."""
+"""What each group of layers is worth: the whole run again without it, and what it finds alone; and what is said
+besides, left out."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Measure = Callable[[Detection], EvaluationReport]
 @dataclass(frozen=True)
 class Ablation:
     """One group of layers: figures of a run without it, and of what it says by itself at the worth that the whole run
-    has learnt. EM on one group would have nothing to hold that group to: its prior falls to the bound. What is only
-    said of clusters (`BESIDES`) finds nothing alone."""
+    has learnt. EM on one group would have nothing to hold that group to: its prior falls to the bound. What is
+    said besides (`BESIDES`) finds nothing alone."""
 
     group: str
     left_out: dict[str, Estimate]

@@ -5,7 +5,8 @@ Harm is seen at a part of the operations only, and of a part of their members. T
 such clusters look like in this data, and that is weighed at those it is not seen at: two views of one thing, of which
 one teaches the other (Blum and Mitchell, "Combining labeled and unlabeled data with co-training", COLT 1998). A ridge
 logistic regression on the probability of abuse by harm alone; what a cluster is told is of the others, without itself
-(approximate leave-one-out: Rad and Maleki, JRSS B 2020), and bounded, since it is a likeness and nothing done.
+(approximate leave-one-out: Rad and Maleki, JRSS B 2020), and bounded: likeness more than words, since it is nothing
+done.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MOST, MOST_WORDING = 3.0, 6.0
 """The most, in bits, that likeness says for abuse or against it, and that wording does, which is a thing done."""
 
 LEAST_CLUSTERS = 20
-"""Fewer clusters teach nothing."""
+"""Fewer clusters, or accounts, teach nothing."""
 
 LEAST_TOLD = 0.25
 TOLD = 4

@@ -321,17 +321,8 @@ def _misuse(accounts: AccountTable, harm: Harm, first: IntArray, second: IntArra
     band[~((harmful | clean)[first] & (harmful | clean)[second])] = -1
     u /= u.sum()
     # Whoever sends a harmful text does harm: of the two, the stronger counts.
-    return [
-        Contrast(
-            "misuse",
-            "prompts",
-            "Of the two ends of a pair, by flags and words, mostly",
-            band,
-            u,
-            u.copy(),
-            MISUSE_WORDS,
-        )
-    ]
+    words = "Of the two ends of a pair, by flags and words, mostly"
+    return [Contrast("misuse", "prompts", words, band, u, u.copy(), MISUSE_WORDS)]
 
 
 def behaviour(accounts: AccountTable) -> list[Column]:
