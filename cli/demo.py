@@ -25,7 +25,7 @@ _SEED = 1
 _SHOWN = 5
 _REASONS = 3
 _BENIGN = 50
-_MODELS = ("trees", "belief", "graph-trees", "metapath")
+_MODELS = ("trees", "belief", "graph-trees", "propagation", "metapath")
 
 
 def register(app: typer.Typer) -> None:
