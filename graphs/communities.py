@@ -8,6 +8,10 @@ unlike modularity it has no resolution limit. What is found so is looked at once
 members have ten bits for each other, one who hangs on by a single bit does not belong, while in a chain that is how
 members are tied. So the second resolution asks of a member about the bits in all that two members have for each other
 on average; and communities that are tied to each other as their members are, as parts of a chain, are joined last.
+
+Words travel where devices and cards do not: two operators who work from one template are tied by it, if by nothing
+else. So words are held to a third, sharper resolution, which asks of two parts about the bits that their members have
+for each other; words that do not come up to it do not tie a part that something else holds together.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import igraph as ig
 import numpy as np
 import scipy.sparse as sp
 
-from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 
 RESOLUTION = 0.1
 LEAST_BITS = float(np.log2(np.exp2(RESOLUTION) - 1))
@@ -28,8 +32,12 @@ LOOSE = 0.6
 """The bits that tie a member to the rest of its community, as a multiple of the mean bits of a pair of members. Under
 2, a chain of equal links stays whole, however long."""
 
+COPIED = 0.2
+"""The mean bits of the pairs between two parts that words may tie, as a share of those of all pairs in both."""
+
 SURE = 4.0
-"""Least bits of a pair that can join two communities again."""
+"""Least bits of a pair that can join two accounts again. Communities have as many chances of such a pair as they have
+members (the geometric mean of both), and ask so many times the odds."""
 
 JOINED = 1 / 3
 """Least weight of what joins two communities, as a share of what ties a member of either to the rest of its own."""
@@ -37,11 +45,13 @@ JOINED = 1 / 3
 ITERATIONS = 10
 
 
-def find_communities(n: int, first: IntArray, second: IntArray, bits: FloatArray, *, seed: int) -> IntArray:
+def find_communities(
+    n: int, first: IntArray, second: IntArray, bits: FloatArray, words: BoolArray, *, seed: int
+) -> IntArray:
     """The community of each of n nodes, numbered from 0 in the order of their least member; -1 for a node alone.
 
-    `bits` are the log2 odds of the pairs to be one operator's. Every community is connected: Leiden promises it, and
-    what it might break is split here.
+    `bits` are the log2 odds of the pairs to be one operator's, `words` says which are that for what both wrote more
+    than for anything else. Every community is connected: Leiden promises it, and what it might break is split here.
     """
     out = np.full(n, -1, dtype=np.int64)
     if len(first) == 0:
@@ -49,14 +59,17 @@ def find_communities(n: int, first: IntArray, second: IntArray, bits: FloatArray
     nodes, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
     a, b = ends[: len(first)], ends[len(first) :]
     weight = np.logaddexp2(0.0, bits)
-    label = _connected(len(nodes), a, b)
-    label = _split(label, a, b, weight, seed, np.full(len(nodes), RESOLUTION))
-    size = np.bincount(label).astype(np.float64)
-    inside = label[a] == label[b]
-    mean = np.bincount(label[a[inside]], weight[inside], minlength=len(size)) / np.maximum(size * (size - 1) / 2, 1)
-    label = _split(label, a, b, weight, seed, LOOSE * mean / np.maximum(size, 1))
-    sure = bits >= SURE
-    label = _join(label, a[sure], b[sure], weight[sure])
+    label = _settle(len(nodes), a, b, weight, seed)
+    while True:
+        part = _split(label, a, b, weight, seed, COPIED * _mean_weight(label, a, b, weight))
+        apart = words & (part[a] != part[b]) & (label[a] == label[b])
+        other = np.bincount(part[a[~words & (part[a] == part[b])]], minlength=len(part)) > 0
+        kept = ~apart | ~(other[part[a]] | other[part[b]])
+        if kept.all():
+            break
+        a, b, weight, words = a[kept], b[kept], weight[kept], words[kept]
+        label = _settle(len(nodes), a, b, weight, seed)
+    label = _join(label, a, b, weight)
     members = np.bincount(label)
     out[nodes] = np.where(members[label] > 1, label, -1)
     kept = np.flatnonzero(out >= 0)
@@ -67,17 +80,35 @@ def find_communities(n: int, first: IntArray, second: IntArray, bits: FloatArray
     return out
 
 
+def _settle(n: int, a: IntArray, b: IntArray, weight: FloatArray, seed: int) -> IntArray:
+    """Communities at the first resolution, and in each at its own."""
+    label = _split(_connected(n, a, b), a, b, weight, seed, np.full(n, RESOLUTION))
+    size = np.bincount(label)
+    return _split(label, a, b, weight, seed, LOOSE * _mean_weight(label, a, b, weight) / size)
+
+
+def _mean_weight(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> FloatArray:
+    """By community, the mean over all pairs of its members, those without evidence too."""
+    size = np.bincount(label)
+    inside = label[a] == label[b]
+    total = np.bincount(label[a[inside]], weight[inside], minlength=len(size))
+    return np.asarray(total / np.maximum(size * (size - 1) / 2, 1))
+
+
 def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntArray:
     """Joins communities that are tied to each other as their members are: those first that are each other's nearest.
 
     A long chain is cut by any resolution, since most pairs of its members have nothing in common; but what ties its
-    parts is what ties its members. Two dense communities with one sure pair between them are not joined.
+    parts is what ties its members. Two dense communities with one sure pair between them are not joined; and of the
+    pairs of two large ones some are sure by chance.
     """
     while True:
         count = int(label.max()) + 1
         one, other = np.minimum(label[a], label[b]), np.maximum(label[a], label[b])
         across = one != other
-        within = 2 * np.bincount(one[~across], weight[~across], minlength=count) / np.bincount(label)
+        size = np.bincount(label)
+        within = 2 * np.bincount(one[~across], weight[~across], minlength=count) / size
+        across &= weight >= SURE + np.log2(size[one] * size[other]) / 2
         key, place = np.unique(one[across] * count + other[across], return_inverse=True)
         one, other, tie = key // count, key % count, np.bincount(place, weight[across], minlength=len(key))
         share = tie / np.maximum(np.maximum(within[one], within[other]), tie)

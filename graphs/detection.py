@@ -19,7 +19,7 @@ from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clu
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets, wording
-from ringwatch.graphs.doubtful import tying
+from ringwatch.graphs.doubtful import by_words, tying
 from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
 from ringwatch.graphs.habits import Habit, collect_habits
@@ -195,7 +195,9 @@ def untouched(
     accounts, harm = gathered.accounts, gathered.known_harm
     with watch.stage("communities"):
         tied, worth = tying(model, bits)
-        community = find_communities(len(accounts), model.first[tied], model.second[tied], worth[tied], seed=seed)
+        community = find_communities(
+            len(accounts), model.first[tied], model.second[tied], worth[tied], by_words(model, tied), seed=seed
+        )
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)
         if harm is not None:

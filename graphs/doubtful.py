@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.communities import LEAST_BITS
 from ringwatch.graphs.evidence import STAND, Model
+from ringwatch.graphs.layers import PROMPT_FAMILY
 
 CROWD = 6
 """How many doubtful pairs of one entity an account is tied by at most."""
@@ -20,7 +21,7 @@ CROWD = 6
 def tying(model: Model, bits: FloatArray) -> tuple[IntArray, FloatArray]:
     """The pairs that tie (positions, rising), and bits of all pairs as far as they tie; `bits` is what they have."""
     doubtful = np.flatnonzero((bits > LEAST_BITS) & (bits <= STAND))
-    source = _strongest_entity(model, doubtful)
+    source, _ = _strongest(model, doubtful)
     some = np.flatnonzero(source >= 0)
     pairs, entity = doubtful[some], source[some]
     ends = np.concatenate([model.first[pairs], model.second[pairs]])
@@ -33,18 +34,26 @@ def tying(model: Model, bits: FloatArray) -> tuple[IntArray, FloatArray]:
     return np.flatnonzero(worth > LEAST_BITS), worth
 
 
-def _strongest_entity(model: Model, pairs: IntArray) -> IntArray:
-    """The entity that says most of each pair, numbered over all layers; −1 where pairs share none. Every direct
-    relation is a fact of its own, and none."""
+def by_words(model: Model, pairs: IntArray) -> BoolArray:
+    """Which of these pairs (positions in the model) share nothing that says more of them than what they wrote."""
+    _, layer = _strongest(model, pairs)
+    written = np.array([one.group == PROMPT_FAMILY.group for one in model.shared] + [False])
+    return np.asarray(written[layer])
+
+
+def _strongest(model: Model, pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """The entity that says most of each pair, numbered over all layers, and its layer; −1 where pairs share none.
+    Every direct relation is a fact of its own, and no entity."""
     where = np.full(len(model), -1, dtype=np.int64)
     where[pairs] = np.arange(len(pairs))
-    best, found, before = np.zeros(len(pairs)), np.full(len(pairs), -1, dtype=np.int64), 0
-    for layer in model.shared:
+    best, entity, of, before = np.zeros(len(pairs)), *np.full((2, len(pairs)), -1, dtype=np.int64), 0
+    for place, layer in enumerate(model.shared):
         at = where[layer.pair]
         hit = np.flatnonzero(at >= 0)
         at, bits = at[hit], layer.bits[hit]
         more = bits > best[at]
         best[at[more]] = bits[more]
-        found[at[more]] = before + layer.entity[hit][more] if layer.users.any() else -1
+        entity[at[more]] = before + layer.entity[hit][more] if layer.users.any() else -1
+        of[at[more]] = place
         before += len(layer.users)
-    return found
+    return entity, of

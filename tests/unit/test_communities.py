@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import combinations, pairwise
 
 import networkx as nx
@@ -14,15 +15,21 @@ from ringwatch.graphs.communities import find_communities
 Edge = tuple[int, int, float]
 
 
-def _found(n: int, edges: list[Edge], seed: int = 1) -> list[int]:
+def _found(n: int, edges: list[Edge], seed: int = 1, words: Collection[Edge] = ()) -> list[int]:
+    """`words`: which of the edges are what both ends wrote."""
     first, second = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
     weight = np.array([edge[2] for edge in edges], dtype=np.float64)
-    found: list[int] = find_communities(n, first, second, weight, seed=seed).tolist()
+    written = np.array([edge in words for edge in edges], dtype=np.bool_)
+    found: list[int] = find_communities(n, first, second, weight, written, seed=seed).tolist()
     return found
 
 
 def _clique(nodes: range, bits: float) -> list[Edge]:
     return [(a, b, bits) for a, b in combinations(nodes, 2)]
+
+
+def _ring(nodes: range, bits: float) -> list[Edge]:
+    return [*((a, b, bits) for a, b in pairwise(nodes)), (nodes[0], nodes[-1], bits)]
 
 
 def test_no_edges_and_loners() -> None:
@@ -36,9 +43,29 @@ def test_two_rings_and_a_weak_bridge_are_two_communities() -> None:
 
 
 def test_a_chain_stays_whole() -> None:
-    for length in (12, 30, 60, 200):
-        chain = [(a, b, 5.0) for a, b in pairwise(range(length))]
+    for length, bits in ((12, 5.0), (30, 8.0), (60, 9.0), (200, 11.0)):
+        chain = [(a, b, bits) for a, b in pairwise(range(length))]
         assert set(_found(length, chain)) == {0}
+
+
+def test_two_crowds_are_not_joined_by_the_one_pair_of_many_that_is_sure_by_chance() -> None:
+    rings = [*_ring(range(60), 12.0), *_ring(range(60, 120), 12.0)]
+    assert _found(120, [*rings, (10, 90, 6.0)]) == [0] * 60 + [1] * 60
+    assert set(_found(120, [*rings, (10, 90, 12.0)])) == {0}
+
+
+def test_a_template_that_two_operations_share_ties_them_less_than_a_device_would() -> None:
+    operations = [*_clique(range(8), 14.0), *_clique(range(8, 16), 14.0)]
+    template = [(a, b, 4.0) for a in range(4) for b in range(8, 12)]
+    assert set(_found(16, [*operations, *template])) == {0}
+    assert _found(16, [*operations, *template], words=template) == [0] * 8 + [1] * 8
+
+
+def test_words_alone_tie_those_who_have_nothing_else() -> None:
+    farm = _clique(range(12), 3.0)
+    assert set(_found(12, farm, words=farm)) == {0}
+    chain = [(a, b, 9.0) for a, b in pairwise(range(30))]
+    assert set(_found(30, chain, words=chain)) == {0}
 
 
 def test_doubtful_pairs_hold_together_who_have_several_of_them_and_one_holds_nothing() -> None:
@@ -58,8 +85,8 @@ def test_one_who_hangs_on_by_a_bit_is_let_go_and_a_weakly_tied_ring_is_kept() ->
 )
 def test_communities_are_connected_and_repeat_themselves(drawn: list[Edge], seed: int) -> None:
     edges = list({(min(a, b), max(a, b)): (min(a, b), max(a, b), bits) for a, b, bits in drawn if a != b}.values())
-    found = _found(25, edges, seed)
-    assert found == _found(25, edges, seed)
+    found = _found(25, edges, seed, edges[::2])
+    assert found == _found(25, edges, seed, edges[::2])
     graph = nx.Graph([(a, b) for a, b, _ in edges])
     for community in set(found) - {-1}:
         members = [node for node, of in enumerate(found) if of == community]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from ringwatch.graphs.communities import LEAST_BITS, RESOLUTION, find_communities
-from ringwatch.graphs.doubtful import CROWD, tying
+from ringwatch.graphs.doubtful import CROWD, by_words, tying
 from ringwatch.graphs.evidence import Model, Shared
 
 Pairs = list[tuple[int, int]]
@@ -27,7 +28,8 @@ def _tied(n: int, pairs: Pairs, layers: list[Shared], bits: float) -> tuple[list
     first, second = np.array(pairs).T
     model = Model(n, first, second, layers, [], {}, 0.0)
     tied, worth = tying(model, np.full(len(pairs), bits))
-    found: list[int] = find_communities(n, first[tied], second[tied], worth[tied], seed=1).tolist()
+    words = by_words(model, tied)
+    found: list[int] = find_communities(n, first[tied], second[tied], worth[tied], words, seed=1).tolist()
     return found, tied, worth
 
 
@@ -55,3 +57,14 @@ def test_pairs_that_share_nothing_or_stand_are_what_they_are() -> None:
     assert (len(tied), worth.tolist()) == (len(crowd), [-1.5] * len(crowd))
     _, _, worth = _tied(40, crowd, [_layer("ip", crowd, crowd, 40)], 0.5)
     assert worth.tolist() == [0.5] * len(crowd)
+
+
+def test_a_pair_is_tied_by_words_where_nothing_else_that_it_shares_says_more() -> None:
+    pairs = [(0, 1), (0, 2), (1, 2), (2, 3)]
+    device = _layer("device", pairs, pairs[:2], 2)
+    written = replace(_layer("prompt_family", pairs, pairs[1:3], 3), group="prompts", rarity=np.array([3.0, 3.0]))
+    more = replace(written, rarity=np.array([9.0, 9.0]))
+    for layer, first in ((written, False), (more, True)):
+        model = Model(4, *np.array(pairs).T, [device, layer], [], {}, 0.0)
+        assert by_words(model, np.arange(4)).tolist() == [False, first, True, False]
+        assert by_words(model, np.array([2, 3])).tolist() == [True, False]
