@@ -30,13 +30,15 @@ from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
+from ringwatch.graphs.teams import TEAM_LAYER, Teams, find_teams, team_reasons
 
 if TYPE_CHECKING:
     import networkx as nx
 
-BESIDES = ("standing", "likeness", "wording")
+BESIDES = ("standing", "likeness", "wording", "teams")
 """What is said of clusters besides harm and verdicts: what speaks for their people, what they are like, what they
-write. Writing counts for accounts and pairs as well (`Gathered.conduct`)."""
+write, whether they may be a team whose task harm is. Writing counts for accounts and pairs as well
+(`Gathered.conduct`)."""
 
 MIN_SIZE = 3
 BELONG = 0.5
@@ -47,7 +49,7 @@ TASKS = {
     HOST_LAYER: "{:.0%} of their events come from addresses of a known company or campus, where harm may be a task",
     TEST_LAYER: "Their harm is of all categories, as who tests safeguards tries everything, {:.0%} surely",
 }
-ABUSE_LAYERS = (HARM_LAYER, *TASKS, *STANDING, *CHARACTER)
+ABUSE_LAYERS = (HARM_LAYER, *TASKS, TEAM_LAYER, *STANDING, *CHARACTER)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_TASK = 0.1
@@ -130,8 +132,8 @@ class Formed:
     """Communities that stand as clusters. By account: `cluster` (-1 for none) and `membership`, the chance of having
     a mate there. By cluster: `size`, `coordination`, the chance that it is one operation, `learnt`, the probability
     of abuse by harm alone, at the `rates` that all clusters teach, and `besides`, the bits for abuse of all but harm
-    and verdicts, whose reasons `spoken` has. `inside` are the candidate pairs within clusters that communities were
-    made of."""
+    and verdicts, whose reasons `spoken` has. `teams` says which may be a team's (None: not asked). `inside` are the
+    candidate pairs within clusters that communities were made of."""
 
     cluster: IntArray
     membership: FloatArray
@@ -142,6 +144,7 @@ class Formed:
     besides: FloatArray
     rates: Rates = USUAL_RATES
     spoken: pd.DataFrame = field(default_factory=pd.DataFrame)
+    teams: Teams | None = None
 
     def __len__(self) -> int:
         return len(self.size)
@@ -169,7 +172,8 @@ def weigh_besides(
     without: Collection[str] = (),
 ) -> Formed:
     """Clusters with what harm says of them, what speaks for their people, what they are like and what they write,
-    learnt from those that harm is seen at. `without` names layers of `standing`, or whole `BESIDES`, to leave out."""
+    learnt from those that harm is seen at, and which may be teams. `without` names layers of `standing`, or whole
+    `BESIDES`, to leave out."""
     out = frozenset(without)
     standing = [one for one in standing if not out & {one.layer, "standing"}]
     cluster, count = formed.cluster, len(formed)
@@ -181,18 +185,21 @@ def weigh_besides(
     words = [] if "wording" in out else wording_trait(accounts.wording, cluster, count)
     said, quoted = likeness(words, learnt, most=MOST_WORDING)
     spoken = pd.concat([spoken, told, quoted], ignore_index=True)
-    return replace(formed, rates=rates, learnt=learnt, besides=people + alike + said, spoken=spoken)
+    teams = None if "teams" in out else find_teams(accounts, cluster, count)
+    return replace(formed, rates=rates, learnt=learnt, besides=people + alike + said, spoken=spoken, teams=teams)
 
 
 @dataclass(frozen=True)
 class Abuse:
     """How abusive clusters are, and what that is made of. By cluster: `bits` of what members did and of verdicts;
-    `hosted` and `tested`, how surely their harm is somebody's task or has no purpose; `probability`, all together.
+    `hosted` and `tested`, how surely their harm is somebody's task or has no purpose; `team`, the chance that they
+    are one; `probability`, all together.
     By account: `broad`, how surely its harm has no purpose."""
 
     bits: FloatArray
     hosted: FloatArray
     tested: FloatArray
+    team: FloatArray
     probability: FloatArray
     broad: FloatArray
 
@@ -208,8 +215,11 @@ def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts:
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), formed.learnt, cluster)
     tested = _unsettled(tested, verdicts, cluster)
-    probability = abuse_probability(bits + formed.besides, rates.share) * unauthorised(np.maximum(hosted, tested))
-    return Abuse(bits, hosted, tested, probability, broad)
+    chance = np.zeros(count) if formed.teams is None else formed.teams.chance
+    team = _unsettled(chance, verdicts, cluster)
+    seen = abuse_probability(bits + formed.besides, rates.share)
+    probability = seen * unauthorised(np.maximum(hosted, tested)) * (1 - team)
+    return Abuse(bits, hosted, tested, team, probability, broad)
 
 
 def describe_clusters(
@@ -256,6 +266,7 @@ def describe_clusters(
                 formed.spoken,
                 _task_evidence(HOST_LAYER, found.hosted),
                 _task_evidence(TEST_LAYER, found.tested),
+                *([] if formed.teams is None else [team_reasons(formed.teams, found.team, LEAST_TASK)]),
             ],
             ignore_index=True,
         )

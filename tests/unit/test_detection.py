@@ -215,6 +215,31 @@ def test_who_tries_all_that_is_forbidden_is_less_surely_abusive_than_who_has_a_p
     assert score[score.index.str.startswith("redteam")].max() < score[score.index.str.startswith("ring")].min()
 
 
+def test_a_customers_team_that_came_one_by_one_is_less_surely_abusive_unless_somebody_judged_it() -> None:
+    world = World(1)
+    world.loners(60)
+    world.ring("ring", 8)
+    world.ring("staff", 8, base=500)
+    team = {f"staff{i}" for i in range(8)}
+    for at, row in enumerate(row for row in world.rows["accounts"] if row["account_id"] in team):
+        row |= {"created_at": START + timedelta(days=7 * at), "org_id": "customer"}
+    found = _detect(world)
+    place = _clusters(found).index(team)
+    assert place > 0
+    assert found.clusters["abuse"].iloc[0] > 0.9
+    assert found.clusters["abuse"].iloc[place] < 0.5
+    told = found.evidence[found.evidence["layer"] == "team"]
+    assert told["cluster_id"].tolist() == [found.clusters["cluster_id"].iloc[place]]
+    assert told["against"].all()
+    world.rows["labels"] = [{"account_id": "staff0", "label": "abusive", "labelled_at": START}]
+    judged = _detect(world, labels=True)
+    settled = _clusters(judged).index(team)
+    assert judged.clusters["abuse"].iloc[settled] > 0.9
+    assert judged.clusters["cluster_id"].iloc[settled] not in set(
+        judged.evidence.loc[judged.evidence["layer"] == "team", "cluster_id"]
+    )
+
+
 def test_every_account_has_one_score_and_the_ring_the_highest(found: Detection) -> None:
     score = found.scores.set_index("account_id")["score"]
     assert found.accounts == len(score) == 74

@@ -1,0 +1,118 @@
+"""Whether harm that is plain to see is an operator's, or that of people whose task or interest it is.
+
+A red team, a clinic and a forum set off the same alarms as an operation does, over and over, so no number of alarms
+tells them apart. Two things do that harm has no part in. An operator makes accounts in a campaign; people come one by
+one, as everybody does. And a team mostly is a customer, with an organization of its own, which few operations have.
+Neither is sure: accounts are bought, classes sign up in a day, and there are malicious organizations. So this bounds
+what any harm can reach, as `abuse.unauthorised` does, and a verdict lifts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.standing import BOUGHT
+
+TEAM_LAYER = "team"
+
+TEAMS = 1 / 4
+"""Share of teams among groups whose harm is plain, before anything else is known of them."""
+
+ENROLLED = 0.2
+"""Share of honest groups whose accounts were made at once: a class, a company that begins to use the product."""
+
+CUSTOMERS = 0.15, 0.5
+"""Share of operations that are one customer's organization, and of teams."""
+
+STRAY = 0.1
+"""Share of a campaign's accounts that were made at another time."""
+
+_BINS = 256
+
+
+@dataclass(frozen=True)
+class Teams:
+    """By cluster, the `chance` that it is a team's, if its harm is plain, and what that is of: the bits that it was
+    made in one `campaign`, and the share of its members that are of one `customer`; all float64[clusters]."""
+
+    chance: FloatArray
+    campaign: FloatArray
+    customer: FloatArray
+
+
+def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
+    """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
+    campaign = campaign_bits(accounts.created, cluster, count)
+    made = _of_either(campaign, 1 - BOUGHT) - _of_either(campaign, ENROLLED)
+    customer = customer_share(accounts.frame["org"].to_numpy(), cluster, count)
+    operation, team = CUSTOMERS
+    # Where nobody has an organization, having none says nothing.
+    of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
+    of_customer *= (accounts.frame["org"].to_numpy() >= 0).any()
+    bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
+    return Teams(np.asarray(expit(bits * np.log(2))), campaign, customer)
+
+
+def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> FloatArray:
+    """log2 likelihood of when the accounts of each cluster were made, in one campaign against as everybody's;
+    float64[clusters].
+
+    Time is measured in accounts made, so that everybody's are spread evenly over it. A campaign is a stretch of any
+    length between a half and 1/128 of it, and anywhere, and `STRAY` of its accounts are everybody's.
+    """
+    known = np.flatnonzero(np.isfinite(created))
+    order = np.sort(created[known])
+    middle = np.searchsorted(order, created[known], "left") + np.searchsorted(order, created[known], "right")
+    place = np.minimum(middle * _BINS // (2 * max(len(order), 1)), _BINS - 1)
+    of = cluster[known]
+    counts = np.bincount(of[of >= 0] * _BINS + place[of >= 0], minlength=count * _BINS).reshape(count, _BINS)
+    before = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
+    lengths = 2 ** np.arange(1, 8)
+    each = []
+    for length in lengths.tolist():
+        start = np.arange(0, _BINS - length + 1, length // 2)
+        within = before[:, start + length] - before[:, start]
+        likely = within * np.log2(STRAY + (1 - STRAY) * _BINS / length) + (before[:, -1:] - within) * np.log2(STRAY)
+        each.append(np.logaddexp2.reduce(likely, axis=1) - np.log2(len(start)))
+    return np.asarray(np.logaddexp2.reduce(each, axis=0) - np.log2(len(lengths)))
+
+
+def customer_share(org: IntArray, cluster: IntArray, count: int) -> FloatArray:
+    """The largest share of the members of each cluster that one organization has; `org` is that of each account, -1
+    for none."""
+    some = np.flatnonzero((cluster >= 0) & (org >= 0))
+    pairs, members = np.unique(np.stack([cluster[some], org[some]]), axis=1, return_counts=True)
+    most = np.zeros(count)
+    np.maximum.at(most, pairs[0], members)
+    return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))
+
+
+def team_reasons(teams: Teams, chance: FloatArray, least: float) -> pd.DataFrame:
+    """What speaks for clusters that may be a team's, by a chance of `least` or more: cluster, against, layer, bits,
+    text. `chance` is that of `teams` as far as no verdict has settled it."""
+    at = np.flatnonzero(chance >= least)
+    bits = np.log2(1 - chance[at]).round(3)
+    text = [
+        f"{share:.0%} of its members are of one organization id, and its accounts were made"
+        f" {'in one campaign' if made > 0 else 'over as long as everybody’s'}: by {may:.0%} a team whose task or"
+        f" interest such prompts are ({worth:+.1f} bits for abuse)."
+        for share, made, may, worth in zip(
+            teams.customer[at].tolist(), teams.campaign[at].tolist(), chance[at].tolist(), bits.tolist(), strict=True
+        )
+    ]
+    return pd.DataFrame(
+        {
+            "cluster": at, "against": True, "layer": TEAM_LAYER, "bits": bits, "text": pd.Series(text, dtype=object),
+            "entity_layer": None, "entity": -1, "accounts": 0,
+        }
+    )  # fmt: skip
+
+
+def _of_either(campaign: FloatArray, share: float) -> FloatArray:
+    """log2 likelihood where a `share` is made in a campaign."""
+    return np.asarray(np.logaddexp2(np.log2(share) + campaign, np.log2(1 - share)))
