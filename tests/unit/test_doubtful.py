@@ -61,10 +61,11 @@ def test_pairs_that_share_nothing_or_stand_are_what_they_are() -> None:
 
 def test_a_pair_is_tied_by_words_where_nothing_else_that_it_shares_says_more() -> None:
     pairs = [(0, 1), (0, 2), (1, 2), (2, 3)]
+    first_of, second_of = np.array(pairs).T
     device = _layer("device", pairs, pairs[:2], 2)
     written = replace(_layer("prompt_family", pairs, pairs[1:3], 3), group="prompts", rarity=np.array([3.0, 3.0]))
     more = replace(written, rarity=np.array([9.0, 9.0]))
     for layer, first in ((written, False), (more, True)):
-        model = Model(4, *np.array(pairs).T, [device, layer], [], {}, 0.0)
+        model = Model(4, first_of, second_of, [device, layer], [], {}, 0.0)
         assert by_words(model, np.arange(4)).tolist() == [False, first, True, False]
         assert by_words(model, np.array([2, 3])).tolist() == [True, False]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.accounts import DAY, AccountTable
-from ringwatch.graphs.teams import BOUGHT, ENROLLED, TEAMS, campaign_bits, customer_share, find_teams, team_reasons
+from ringwatch.graphs.standing import BOUGHT
+from ringwatch.graphs.teams import ENROLLED, TEAMS, campaign_bits, customer_share, find_teams, team_reasons
 
 EACH, EVERYBODY = 10, 2000
 GROUPS = ("campaign", "people", "customer in a campaign", "customer", "nobody knows when")
