@@ -36,8 +36,8 @@ COPIED = 0.2
 """The mean bits of the pairs between two parts that words may tie, as a share of those of all pairs in both."""
 
 SURE = 4.0
-"""Least bits of a pair that can join two accounts again. Communities have as many chances of such a pair as they have
-members (the geometric mean of both), and ask so many times the odds."""
+"""Least bits of a pair that can join two accounts again. Communities have more chances of one, and ask more: so many
+times the odds as they have members (the geometric mean) of one pair, or as they have pairs of all such together."""
 
 JOINED = 1 / 3
 """Least weight of what joins two communities, as a share of what ties a member of either to the rest of its own."""
@@ -108,11 +108,15 @@ def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntA
         across = one != other
         size = np.bincount(label)
         within = 2 * np.bincount(one[~across], weight[~across], minlength=count) / size
-        across &= weight >= SURE + np.log2(size[one] * size[other]) / 2
+        across &= weight >= SURE
         key, place = np.unique(one[across] * count + other[across], return_inverse=True)
         one, other, tie = key // count, key % count, np.bincount(place, weight[across], minlength=len(key))
+        surest = np.zeros(len(key))
+        np.maximum.at(surest, place, weight[across])
+        chances = np.log2(size[one] * size[other])
+        enough = (surest >= SURE + chances / 2) | (tie >= SURE + chances)
         share = tie / np.maximum(np.maximum(within[one], within[other]), tie)
-        near = np.flatnonzero(share >= JOINED)
+        near = np.flatnonzero(enough & (share >= JOINED))
         ends, twice = np.concatenate([one[near], other[near]]), np.tile(near, 2)
         order = np.lexsort((twice, -share[twice], ends))
         nearest = np.full(count, -1)

@@ -52,6 +52,7 @@ def test_two_crowds_are_not_joined_by_the_one_pair_of_many_that_is_sure_by_chanc
     rings = [*_ring(range(60), 12.0), *_ring(range(60, 120), 12.0)]
     assert _found(120, [*rings, (10, 90, 6.0)]) == [0] * 60 + [1] * 60
     assert set(_found(120, [*rings, (10, 90, 12.0)])) == {0}
+    assert set(_found(120, [*rings, (10, 90, 6.0), (30, 70, 6.0), (50, 110, 6.0)])) == {0}
 
 
 def test_a_template_that_two_operations_share_ties_them_less_than_a_device_would() -> None:
