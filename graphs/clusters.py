@@ -250,6 +250,8 @@ def describe_clusters(
     if harm is None and judged:
         formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing, without)
     found = judge_clusters(accounts, formed, own, verdicts)
+    # Whose task harm is, is no question where there is none.
+    told = np.where(found.bits > 0, found.team, 0.0)
     abuse = found.probability if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
@@ -266,7 +268,7 @@ def describe_clusters(
                 formed.spoken,
                 _task_evidence(HOST_LAYER, found.hosted),
                 _task_evidence(TEST_LAYER, found.tested),
-                *([] if formed.teams is None else [team_reasons(formed.teams, found.team, LEAST_TASK)]),
+                *([] if formed.teams is None else [team_reasons(formed.teams, told, LEAST_TASK)]),
             ],
             ignore_index=True,
         )

@@ -220,14 +220,17 @@ def test_a_customers_team_that_came_one_by_one_is_less_surely_abusive_unless_som
     world.loners(60)
     world.ring("ring", 8)
     world.ring("staff", 8, base=500)
+    world.ring("family", 4, base=700, harm=False)
     team = {f"staff{i}" for i in range(8)}
-    for at, row in enumerate(row for row in world.rows["accounts"] if row["account_id"] in team):
-        row |= {"created_at": START + timedelta(days=7 * at), "org_id": "customer"}
+    came = [row for row in world.rows["accounts"] if row["account_id"].startswith(("staff", "family"))]
+    for at, row in enumerate(came):
+        row |= {"created_at": START + timedelta(days=7 * (at % 8)), "org_id": row["account_id"][:5]}
     found = _detect(world)
     place = _clusters(found).index(team)
     assert place > 0
     assert found.clusters["abuse"].iloc[0] > 0.9
     assert found.clusters["abuse"].iloc[place] < 0.5
+    assert {f"family{i}" for i in range(4)} in _clusters(found), "it is no team: it does no harm"
     told = found.evidence[found.evidence["layer"] == "team"]
     assert told["cluster_id"].tolist() == [found.clusters["cluster_id"].iloc[place]]
     assert told["against"].all()
