@@ -59,24 +59,15 @@ def find_communities(
     nodes, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
     a, b = ends[: len(first)], ends[len(first) :]
     weight = np.logaddexp2(0.0, bits)
-    label = _settle(len(nodes), a, b, weight, seed)
-    while True:
-        part = _split(label, a, b, weight, seed, COPIED * _mean_weight(label, a, b, weight))
-        apart = words & (part[a] != part[b]) & (label[a] == label[b])
-        other = np.bincount(part[a[~words & (part[a] == part[b])]], minlength=len(part)) > 0
-        kept = ~apart | ~(other[part[a]] | other[part[b]])
-        if kept.all():
-            break
-        a, b, weight, words = a[kept], b[kept], weight[kept], words[kept]
-        label = _settle(len(nodes), a, b, weight, seed)
-    label = _join(label, a, b, weight)
+    label, kept = _part_by_words(_settle(len(nodes), a, b, weight, seed), a, b, weight, words, seed)
+    label = _join(label, a[kept], b[kept], weight[kept])
     members = np.bincount(label)
     out[nodes] = np.where(members[label] > 1, label, -1)
-    kept = np.flatnonzero(out >= 0)
-    if len(kept):
-        _, at, dense = np.unique(out[kept], return_index=True, return_inverse=True)
+    some = np.flatnonzero(out >= 0)
+    if len(some):
+        _, at, dense = np.unique(out[some], return_index=True, return_inverse=True)
         rank = np.argsort(np.argsort(at))
-        out[kept] = rank[dense]
+        out[some] = rank[dense]
     return out
 
 
@@ -85,6 +76,34 @@ def _settle(n: int, a: IntArray, b: IntArray, weight: FloatArray, seed: int) -> 
     label = _split(_connected(n, a, b), a, b, weight, seed, np.full(n, RESOLUTION))
     size = np.bincount(label)
     return _split(label, a, b, weight, seed, LOOSE * _mean_weight(label, a, b, weight) / size)
+
+
+def _part_by_words(
+    label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, words: BoolArray, seed: int
+) -> tuple[IntArray, BoolArray]:
+    """Communities without the words that are too little for what they tie, and which pairs are left: communities that
+    lose any are found anew, until none does."""
+    kept = np.ones(len(a), dtype=np.bool_)
+    lost = np.ones(label.max() + 1, dtype=np.bool_)
+    while True:
+        count = len(lost)
+        at = np.flatnonzero(kept & (label[a] == label[b]) & lost[label[a]])
+        of, written = label[a[at]], words[at]
+        both = (np.bincount(of[written], minlength=count) > 0) & (np.bincount(of[~written], minlength=count) > 0)
+        asked = np.where(both, COPIED * _mean_weight(label, a[at], b[at], weight[at]), 0.0)
+        part = _split(label, a[at], b[at], weight[at], seed, asked)
+        one, two = part[a[at]], part[b[at]]
+        other = np.bincount(one[~written & (one == two)], minlength=len(part)) > 0
+        dropped = at[written & (one != two) & (other[one] | other[two])]
+        if len(dropped) == 0:
+            return label, kept
+        kept[dropped] = False
+        anew = np.isin(label, label[a[dropped]])
+        again = at[kept[at] & anew[a[at]]]
+        found = _settle(len(label), a[again], b[again], weight[again], seed)
+        label = np.unique(np.where(anew, count + found, label), return_inverse=True)[1].astype(np.int64)
+        lost = np.zeros(label.max() + 1, dtype=np.bool_)
+        lost[label[anew]] = True
 
 
 def _mean_weight(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> FloatArray:
@@ -136,7 +155,8 @@ def _connected(n: int, a: IntArray, b: IntArray) -> IntArray:
 
 
 def _split(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, seed: int, gamma: FloatArray) -> IntArray:
-    """Leiden within each part, `gamma` by part; then the connected pieces of what it found."""
+    """Leiden within each part, `gamma` by part; then the connected pieces of what it found. A part of which nothing
+    is asked (0) is left as it is."""
     n = len(label)
     inside = np.flatnonzero(label[a] == label[b])
     by_edge = inside[np.argsort(label[a[inside]], kind="stable")]
@@ -147,7 +167,7 @@ def _split(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, seed: 
     local = np.empty(n, dtype=np.int64)
     found = np.zeros(n, dtype=np.int64)
     # Three accounts and fewer cannot be split into communities that count.
-    for part in np.flatnonzero(np.diff(node_starts) > 3).tolist():
+    for part in np.flatnonzero((np.diff(node_starts) > 3) & (gamma[: len(bounds) - 1] > 0)).tolist():
         members = by_node[node_starts[part] : node_starts[part + 1]]
         edges = by_edge[edge_starts[part] : edge_starts[part + 1]]
         local[members] = np.arange(len(members))
