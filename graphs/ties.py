@@ -25,7 +25,7 @@ import pandas as pd
 
 from ringwatch.graphs.accounts import BoolArray, FloatArray, IntArray
 from ringwatch.graphs.evidence import HIDING, LEAST_ABSENT, Model, bounded
-from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, LayerSpec
+from ringwatch.graphs.layers import PARTNER_LAYERS, PROMPT_FAMILY, Incidence, LayerSpec
 from ringwatch.graphs.learning import probability
 from ringwatch.graphs.ordered import starts
 from ringwatch.graphs.resolve import INFERRED
@@ -65,8 +65,12 @@ class Ties:
     texts: dict[str, str]
 
     def standing(self) -> pd.DataFrame:
-        """The pairs that are likelier of one organization than not."""
-        return self.pairs[self.pairs["bits"] > 0].reset_index(drop=True)
+        """The pairs that are likelier of one organization than not, whatever they write: words travel, and make no
+        organization by themselves."""
+        words = self.reasons[(self.reasons["layer"] == PROMPT_FAMILY.name) & (self.reasons["bits"] > 0)]
+        said = words.groupby(["first", "second"])["bits"].sum().rename("words").reset_index()
+        pairs = self.pairs.merge(said, how="left", on=["first", "second"])
+        return pairs[pairs["bits"] - pairs.pop("words").fillna(0.0) > 0].reset_index(drop=True)
 
 
 def tie_layers(shared: Sequence[Incidence], unit: IntArray) -> list[Incidence]:

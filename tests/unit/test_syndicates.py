@@ -178,3 +178,17 @@ def test_reasons_add_up_whatever_the_data(seed: int) -> None:
     pd.testing.assert_series_equal(told + ties.prior, total, check_names=False)
     again = _weigh(layers, clusters, loners, pairs=pairs)
     pd.testing.assert_frame_equal(ties.reasons, again.reasons)
+
+
+def test_words_add_to_what_ties_clusters_and_make_no_organization_by_themselves() -> None:
+    pairs = pd.DataFrame({"first": [0, 0, 1], "second": [1, 2, 2], "bits": [3.0, 3.0, 3.0]})
+    reasons = pd.DataFrame(
+        {
+            "first": [0, 0, 0, 1], "second": [1, 2, 2, 2],
+            "layer": ["prompt_family", "prompt_family", "payment", "prompt_family"], "bits": [8.0, 2.0, 6.0, 1.0],
+        }
+    )  # fmt: skip
+    standing = Ties(-5.0, pairs, reasons, {}).standing()
+    assert standing[["first", "second"]].to_numpy().tolist() == [[0, 2], [1, 2]]
+    assert standing["bits"].tolist() == [3.0, 3.0], "what words say still counts"
+    assert len(Ties(-5.0, pairs, reasons.iloc[:0], {}).standing()) == 3
