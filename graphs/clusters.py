@@ -30,7 +30,7 @@ from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
-from ringwatch.graphs.teams import TEAM_LAYER, Teams, find_teams, team_reasons
+from ringwatch.graphs.teams import TEAM_LAYER, Teams, find_teams
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -250,8 +250,6 @@ def describe_clusters(
     if harm is None and judged:
         formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing, without)
     found = judge_clusters(accounts, formed, own, verdicts)
-    # Whose task harm is, is no question where there is none.
-    told = np.where(found.bits > 0, found.team, 0.0)
     abuse = found.probability if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
@@ -266,9 +264,7 @@ def describe_clusters(
                 evidence,
                 _harm_evidence(accounts, verdicts, cluster, count, found.bits),
                 formed.spoken,
-                _task_evidence(HOST_LAYER, found.hosted),
-                _task_evidence(TEST_LAYER, found.tested),
-                *([] if formed.teams is None else [team_reasons(formed.teams, told, LEAST_TASK)]),
+                *_tasks(formed.teams, found),
             ],
             ignore_index=True,
         )
@@ -385,14 +381,23 @@ def _unsettled(share: FloatArray, verdicts: Verdicts, cluster: IntArray) -> Floa
     return np.where(settled, 0.0, share)
 
 
-def _task_evidence(layer: str, share: FloatArray) -> pd.DataFrame:
-    """What speaks for clusters whose harm may be a task, by how surely it is one."""
-    at = np.flatnonzero(share >= LEAST_TASK)
-    bits = np.log2(unauthorised(share[at])).round(3)
-    text = [
-        f"{TASKS[layer].format(one)} ({worth:+.1f} bits for abuse)."
-        for one, worth in zip(share[at].tolist(), bits.tolist(), strict=True)
-    ]
+def _tasks(teams: Teams | None, found: Abuse) -> Iterator[pd.DataFrame]:
+    """What speaks for clusters whose harm may be somebody's task, kind by kind."""
+    for layer, share in ((HOST_LAYER, found.hosted), (TEST_LAYER, found.tested)):
+        at = np.flatnonzero(share >= LEAST_TASK)
+        yield _task_evidence(
+            layer, at, unauthorised(share[at]), [TASKS[layer].format(one) for one in share[at].tolist()]
+        )
+    if teams is not None:
+        # Whose task harm is, is no question where there is none.
+        at = np.flatnonzero((found.team >= LEAST_TASK) & (found.bits > 0))
+        yield _task_evidence(TEAM_LAYER, at, 1 - found.team[at], teams.sentences(at))
+
+
+def _task_evidence(layer: str, at: IntArray, remains: FloatArray, sentences: Sequence[str]) -> pd.DataFrame:
+    """What speaks for the clusters `at`, whose harm may be a task, each with the share of abuse that `remains`."""
+    bits = np.log2(remains).round(3)
+    text = [f"{said} ({worth:+.1f} bits for abuse)." for said, worth in zip(sentences, bits.tolist(), strict=True)]
     return pd.DataFrame(
         {
             "cluster": at, "against": True, "layer": layer, "bits": bits, "text": pd.Series(text, dtype=object),

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
@@ -43,6 +42,17 @@ class Teams:
     chance: FloatArray
     campaign: FloatArray
     customer: FloatArray
+
+    def sentences(self, at: IntArray) -> list[str]:
+        """What speaks for some of the clusters, each in one sentence without its end."""
+        return [
+            f"{share:.0%} of its members are of one organization id, and its accounts were made"
+            f" {'in one campaign' if made > 0 else 'over as long as everybody’s'}: by {may:.0%} a team whose task or"
+            " interest such prompts are"
+            for share, made, may in zip(
+                self.customer[at].tolist(), self.campaign[at].tolist(), self.chance[at].tolist(), strict=True
+            )
+        ]
 
 
 def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
@@ -90,27 +100,6 @@ def customer_share(org: IntArray, cluster: IntArray, count: int) -> FloatArray:
     most = np.zeros(count)
     np.maximum.at(most, pairs[0], members)
     return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))
-
-
-def team_reasons(teams: Teams, chance: FloatArray, least: float) -> pd.DataFrame:
-    """What speaks for clusters that may be a team's, by a chance of `least` or more: cluster, against, layer, bits,
-    text. `chance` is that of `teams` as far as no verdict has settled it."""
-    at = np.flatnonzero(chance >= least)
-    bits = np.log2(1 - chance[at]).round(3)
-    text = [
-        f"{share:.0%} of its members are of one organization id, and its accounts were made"
-        f" {'in one campaign' if made > 0 else 'over as long as everybody’s'}: by {may:.0%} a team whose task or"
-        f" interest such prompts are ({worth:+.1f} bits for abuse)."
-        for share, made, may, worth in zip(
-            teams.customer[at].tolist(), teams.campaign[at].tolist(), chance[at].tolist(), bits.tolist(), strict=True
-        )
-    ]
-    return pd.DataFrame(
-        {
-            "cluster": at, "against": True, "layer": TEAM_LAYER, "bits": bits, "text": pd.Series(text, dtype=object),
-            "entity_layer": None, "entity": -1, "accounts": 0,
-        }
-    )  # fmt: skip
 
 
 def _of_either(campaign: FloatArray, share: float) -> FloatArray:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.accounts import DAY, AccountTable
+from ringwatch.graphs.clusters import Abuse, _tasks
 from ringwatch.graphs.standing import BOUGHT
-from ringwatch.graphs.teams import ENROLLED, TEAMS, campaign_bits, customer_share, find_teams, team_reasons
+from ringwatch.graphs.teams import ENROLLED, TEAMS, campaign_bits, customer_share, find_teams
 
 EACH, EVERYBODY = 10, 2000
 GROUPS = ("campaign", "people", "customer in a campaign", "customer", "nobody knows when")
@@ -62,8 +63,12 @@ def test_the_largest_organization_of_a_cluster_counts() -> None:
 
 def test_reasons_say_what_was_found_and_verdicts_take_them_away() -> None:
     teams = find_teams(_accounts(), CLUSTER, len(GROUPS))
-    told = team_reasons(teams, np.where(np.arange(len(GROUPS)) == 1, 0.0, teams.chance), 0.1)
+    nothing = np.zeros(len(GROUPS))
+    settled = np.where(np.arange(len(GROUPS)) == 1, 0.0, teams.chance)
+    *_, told = _tasks(teams, Abuse(nothing + 1, nothing, nothing, settled, nothing, nothing))
     assert told["cluster"].tolist() == [2, 3, 4]
     assert told["bits"].tolist() == pytest.approx(np.log2(1 - teams.chance[2:]), abs=1e-3)
     assert "100% of its members" in told["text"][1] and "as everybody’s" in told["text"][1]
     assert "in one campaign" in told["text"][0]
+    *_, harmless = _tasks(teams, Abuse(nothing, nothing, nothing, settled, nothing, nothing))
+    assert harmless.empty
