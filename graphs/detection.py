@@ -19,7 +19,7 @@ from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clu
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets, wording
-from ringwatch.graphs.doubtful import by_words, tying
+from ringwatch.graphs.doubtful import tying
 from ringwatch.graphs.evidence import STAND, Model
 from ringwatch.graphs.frames import Content, RunNode, store_changes
 from ringwatch.graphs.habits import Habit, collect_habits
@@ -194,9 +194,9 @@ def untouched(
     the model's pairs, `without` is as `weigh_besides` has it."""
     accounts, harm = gathered.accounts, gathered.known_harm
     with watch.stage("communities"):
-        tied, worth = tying(model, bits)
+        tied, worth, words = tying(model, bits)
         community = find_communities(
-            len(accounts), model.first[tied], model.second[tied], worth[tied], by_words(model, tied), seed=seed
+            len(accounts), model.first[tied], model.second[tied], worth[tied], words, seed=seed
         )
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)

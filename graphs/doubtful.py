@@ -18,12 +18,13 @@ CROWD = 6
 """How many doubtful pairs of one entity an account is tied by at most."""
 
 
-def tying(model: Model, bits: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The pairs that tie (positions, rising), and bits of all pairs as far as they tie; `bits` is what they have."""
-    doubtful = np.flatnonzero((bits > LEAST_BITS) & (bits <= STAND))
-    source, _ = _strongest(model, doubtful)
-    some = np.flatnonzero(source >= 0)
-    pairs, entity = doubtful[some], source[some]
+def tying(model: Model, bits: FloatArray) -> tuple[IntArray, FloatArray, BoolArray]:
+    """The pairs that tie (positions, rising), bits of all pairs as far as they tie, and which of those that tie share
+    nothing that says more of them than what they wrote; `bits` is what all pairs have."""
+    close = np.flatnonzero(bits > LEAST_BITS)
+    source, layer = _strongest(model, close)
+    some = np.flatnonzero((bits[close] <= STAND) & (source >= 0))
+    pairs, entity = close[some], source[some]
     ends = np.concatenate([model.first[pairs], model.second[pairs]])
     key = np.tile(entity, 2) * model.accounts + ends
     _, place, count = np.unique(key, return_inverse=True, return_counts=True)
@@ -31,14 +32,9 @@ def tying(model: Model, bits: FloatArray) -> tuple[IntArray, FloatArray]:
     weight = np.logaddexp2(0.0, bits[pairs]) / np.maximum(crowd, 1.0)
     worth = bits.copy()
     worth[pairs] = np.log2(np.expm1(np.log(2) * weight))
-    return np.flatnonzero(worth > LEAST_BITS), worth
-
-
-def by_words(model: Model, pairs: IntArray) -> BoolArray:
-    """Which of these pairs (positions in the model) share nothing that says more of them than what they wrote."""
-    _, layer = _strongest(model, pairs)
+    tied = worth[close] > LEAST_BITS
     written = np.array([one.group == PROMPT_FAMILY.group for one in model.shared] + [False])
-    return np.asarray(written[layer])
+    return close[tied], worth, written[layer[tied]]
 
 
 def _strongest(model: Model, pairs: IntArray) -> tuple[IntArray, IntArray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ringwatch.graphs.communities import LEAST_BITS, RESOLUTION, find_communities
-from ringwatch.graphs.doubtful import CROWD, by_words, tying
+from ringwatch.graphs.doubtful import CROWD, tying
 from ringwatch.graphs.evidence import Model, Shared
 
 Pairs = list[tuple[int, int]]
@@ -27,8 +27,7 @@ def _layer(name: str, pairs: Pairs, of: Pairs, users: int) -> Shared:
 def _tied(n: int, pairs: Pairs, layers: list[Shared], bits: float) -> tuple[list[int], np.ndarray, np.ndarray]:
     first, second = np.array(pairs).T
     model = Model(n, first, second, layers, [], {}, 0.0)
-    tied, worth = tying(model, np.full(len(pairs), bits))
-    words = by_words(model, tied)
+    tied, worth, words = tying(model, np.full(len(pairs), bits))
     found: list[int] = find_communities(n, first[tied], second[tied], worth[tied], words, seed=1).tolist()
     return found, tied, worth
 
@@ -67,5 +66,5 @@ def test_a_pair_is_tied_by_words_where_nothing_else_that_it_shares_says_more() -
     more = replace(written, rarity=np.array([9.0, 9.0]))
     for layer, first in ((written, False), (more, True)):
         model = Model(4, first_of, second_of, [device, layer], [], {}, 0.0)
-        assert by_words(model, np.arange(4)).tolist() == [False, first, True, False]
-        assert by_words(model, np.array([2, 3])).tolist() == [True, False]
+        assert tying(model, np.full(4, 9.0))[2].tolist() == [False, first, True, False]
+        assert tying(model, np.array([-9.0, -9.0, 9.0, 9.0]))[2].tolist() == [True, False]
