@@ -1,8 +1,8 @@
 """Organizations: clusters of one run that one party stands behind, by what ties them (`graphs.ties`).
 
-Two clusters are of one organization where prior and evidence together are positive, and so is whoever is tied to
-either. A cluster alone is an organization of one part where it is a customer: where its members have one `org_id`
-and the accounts of that `org_id` are in it.
+Two clusters are of one organization where prior and evidence together are positive without what they write, and so
+is whoever is tied to either. A cluster alone is an organization of one part where it is a customer: where its members
+have one `org_id` and the accounts of that `org_id` are in it.
 
 What a tie says is that one party stands behind both, not that the party does harm. The score of an organization is
 the chance that its parts are one, times the highest score of a part. A part whose people go in and out at the address
@@ -129,7 +129,7 @@ def find_syndicates(
         verdicts: what somebody has judged; an abusive member lifts the bound that an institution sets. history: what
         earlier runs found.
     """
-    standing = ties.standing()
+    standing = ties.beyond_words()
     customers = _customers(layers, unit, len(clusters))
     group, count, alone = _groups(standing, customers, len(clusters))
     tied = group[standing["first"].to_numpy(dtype=np.int64)]

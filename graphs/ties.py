@@ -65,8 +65,11 @@ class Ties:
     texts: dict[str, str]
 
     def standing(self) -> pd.DataFrame:
-        """The pairs that are likelier of one organization than not, whatever they write: words travel, and make no
-        organization by themselves."""
+        """The pairs that are likelier of one organization than not."""
+        return self.pairs[self.pairs["bits"] > 0].reset_index(drop=True)
+
+    def beyond_words(self) -> pd.DataFrame:
+        """Those that are so whatever they write: words travel, and make no organization by themselves."""
         words = self.reasons[(self.reasons["layer"] == PROMPT_FAMILY.name) & (self.reasons["bits"] > 0)]
         said = words.groupby(["first", "second"])["bits"].sum().rename("words").reset_index()
         pairs = self.pairs.merge(said, how="left", on=["first", "second"])

@@ -188,7 +188,7 @@ def test_words_add_to_what_ties_clusters_and_make_no_organization_by_themselves(
             "layer": ["prompt_family", "prompt_family", "payment", "prompt_family"], "bits": [8.0, 2.0, 6.0, 1.0],
         }
     )  # fmt: skip
-    standing = Ties(-5.0, pairs, reasons, {}).standing()
+    standing = Ties(-5.0, pairs, reasons, {}).beyond_words()
     assert standing[["first", "second"]].to_numpy().tolist() == [[0, 2], [1, 2]]
     assert standing["bits"].tolist() == [3.0, 3.0], "what words say still counts"
-    assert len(Ties(-5.0, pairs, reasons.iloc[:0], {}).standing()) == 3
+    assert len(Ties(-5.0, pairs, reasons.iloc[:0], {}).beyond_words()) == 3
