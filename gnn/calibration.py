@@ -10,7 +10,7 @@ labels speak for themselves; else unlabelled accounts stand for the population, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import betaincinv, expit, logit
@@ -23,7 +23,7 @@ from ringwatch.graphs.ordered import starts
 PLATT, ISOTONIC = "platt", "isotonic"
 
 TILT = 1e-3
-"""Slope that keeps the order of scores where an isotonic curve is level."""
+"""Slope that keeps the order of scores where the curve is level."""
 
 LEAST_CHANCE = 1e-5
 SPLITS = 5
@@ -43,29 +43,37 @@ MOST_SHIFT = 8.0
 @dataclass(frozen=True)
 class Calibration:
     """Turns log odds into calibrated ones: slope × z + shift, or, by `method` isotonic, the line through the points
-    (`x`, `y`), tilted a little."""
+    (`x`, `y`), tilted a little; level from the log odds `most` on, but for the tilt."""
 
     slope: float
     shift: float
     method: str = PLATT
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
+    most: float = float("inf")
 
     def apply(self, z: FloatArray) -> FloatArray:
-        if self.method == PLATT:
-            return self.slope * z + self.shift
-        return np.asarray(np.interp(z, self.x, self.y) + TILT * (z - self.x[0]))
+        line = self.slope * z + self.shift
+        if self.method == ISOTONIC:
+            line = np.interp(z, self.x, self.y) + TILT * (z - self.x[0])
+        return np.asarray(line - (1 - TILT) * np.maximum(line - self.most, 0.0))
 
 
 def calibrate(score: FloatArray, labels: Labels, prior: float, *, seed: int = 0) -> Calibration:
-    """The calibration of log odds that did not see the labels of their own operation."""
+    """The calibration of log odds that did not see the labels of their own operation.
+
+    It claims no more than its labels can have shown: of n abusive ones, all scored alike, the next is benign with a
+    chance of 1 in n + 2 (Laplace's rule of succession). Without that bound the line goes on to where no label is, and
+    what a reviewer then says of an account would no longer move it.
+    """
     rows = counted(labels.label)
     z, label, unit = score[rows], labels.label[rows], labels.unit[rows]
     fold = np.random.default_rng([seed, 76]).integers(0, SPLITS, int(unit.max(initial=-1)) + 1)[unit]
     loss = {method: _losses(z, label, fold, prior, method) for method in (PLATT, ISOTONIC)}
     gain = loss[PLATT] - loss[ISOTONIC]
     curved = np.isfinite(gain).all() and gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(SPLITS)
-    return _fit(z, label, prior, ISOTONIC if curved else PLATT)
+    found = _fit(z, label, prior, ISOTONIC if curved else PLATT)
+    return replace(found, most=float(np.log1p((label == ABUSIVE).sum())))
 
 
 def counted(label: Label) -> BoolArray:

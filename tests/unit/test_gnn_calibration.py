@@ -93,6 +93,16 @@ def test_prevalence_is_found_where_nothing_else_has_changed(share: float) -> Non
     assert shifted_prevalence(chance**8, 0.05) >= 0.05 / 8 - 1e-3, "it never runs away"
 
 
+def test_no_more_is_claimed_than_the_labels_can_have_shown() -> None:
+    """Forty accounts that are told apart without a mistake: a line would go on to one in a million."""
+    z = np.r_[np.linspace(4, 6, 40), np.linspace(-6, -4, 40)]
+    label = np.r_[np.full(40, ABUSIVE), np.full(40, BENIGN)].astype(np.int8)
+    found = calibrate(z, Labels(label, np.arange(80), np.zeros(80)), 0.5)
+    far = found.apply(np.array([5.0, 50.0, 500.0]))
+    assert expit(far[1]) == pytest.approx(41 / 42, abs=0.01)
+    assert (np.diff(far) > 0).all(), "and the order of scores is kept"
+
+
 def test_the_accident_of_one_large_operation_bends_no_curve() -> None:
     """Eighty operations of ten show themselves; one of four hundred shows nothing, and is one observation."""
     rng = np.random.default_rng(0)
