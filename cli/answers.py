@@ -102,25 +102,25 @@ def write(answer: Answer, told: dict[str, Any], output: Path) -> None:
 
 
 def as_csv(answer: Answer) -> str:
-    """Rows as CSV, with a header; lists are joined by |, times are ISO-8601. What a spreadsheet would run as a
-    formula begins with an apostrophe."""
+    """Rows as CSV, with a header; lists are joined by |, times are ISO-8601, texts as in an exported table: none that
+    a spreadsheet would run."""
+    from ringwatch.export import safe_cell
+
+    def plain(value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if isinstance(value, bool):
+            return str(value).lower()
+        return "|".join(str(plain(item)) for item in value) if isinstance(value, list) else value
+
+    def safe(value: object) -> object:
+        return safe_cell(value) if isinstance(value, str) else value
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in answer.rows)
+    writer.writerows([safe(plain(value)) for value in row] for row in answer.rows)
     return out.getvalue()
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        value = "|".join(str(_csv_cell(item)) for item in value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
 
 
 def said(answer: Answer, k: int) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ringwatch.export.page import timeline_svg
     from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words, came_from, shared_things
     from ringwatch.export.tables import write_table
+    from ringwatch.export.tabular import safe_cell
     from ringwatch.export.takedown import PacketReport, export_takedown, pack_takedown
     from ringwatch.export.text import escaped, unescaped
 else:
@@ -46,6 +47,7 @@ __all__ = [
     "make_packet",
     "pack_takedown",
     "records",
+    "safe_cell",
     "shared_things",
     "timeline_svg",
     "unescaped",

@@ -153,9 +153,11 @@ def test_rows_as_csv() -> None:
         ["-x", [], None],
         ["a,b", None, True],
         [-1.5, ["@x"], "\tx"],
+        ["＝1+1", ["＠x", "\u202e=1"], "'x"],
     ]
     assert answers.as_csv(Answer(["a", "b", "c"], rows)) == (
-        "a,b,c\n'=1+1,a|b,2026-03-01T12:00:00+00:00\n'-x,,\n\"a,b\",,true\n-1.5,'@x,'\tx\n"
+        "a,b,c\n'=1+1,a|b,2026-03-01T12:00:00+00:00\n'-x,,\n\"a,b\",,true\n-1.5,'@x,\\u0009x\n"
+        "'＝1+1,'＠x|\\u202e=1,''x\n"
     )
 
 
