@@ -33,6 +33,7 @@ MISUSE_WORDS = [
     "neither looks harmful", "one looks harmful, the other not", "both look harmful, of no category in common",
     "both look harmful, of one category",
 ]  # fmt: skip
+USE_WORDS = ["one of them once", *(f"at least {1 << octave} times each" for octave in range(1, 6))]
 PRESENCE_WORDS = ["on neither side", "on one side only", "on both sides"]
 HARMFUL = 0.5
 """Least probability of the harmful kind at which an account counts as doing harm."""
@@ -65,11 +66,12 @@ def build_model(
     n, out = len(accounts), frozenset(without)
     country = accounts.frame["country"].to_numpy(dtype=np.int64)
     met = [_share(incidence, first, second, n, country) for incidence in incidences]
-    met += [_relate(relation, first, second, n, country) for relation in relations]
-    shared, uses = [layer for layer, _ in met], {layer.name: one for layer, one in met}
+    used = [one for _, _, one in met if one is not None and not out & {one.name, one.group}]
+    met += [(*_relate(relation, first, second, n, country), None) for relation in relations]
+    shared, uses = [layer for layer, _, _ in met], {layer.name: one for layer, one, _ in met}
     habits = [*_own_columns(accounts), *home(country), *habits]
     habits = [habit for habit in habits if not out & {habit.name, habit.group}]
-    contrasts = _contrasts(habits, shared, first, second, n, np.random.default_rng(seed))
+    contrasts = [*_contrasts(habits, shared, first, second, n, np.random.default_rng(seed)), *used]
     if harm is not None:
         contrasts += [one for one in _misuse(accounts, harm, first, second) if not out & {one.name, one.group}]
     prior = float(np.log2(MATES[1] / max(n, 2)))
@@ -109,7 +111,9 @@ def _presence(
     return found
 
 
-def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, country: IntArray) -> tuple[Shared, Uses]:
+def _share(
+    incidence: Incidence, first: IntArray, second: IntArray, n: int, country: IntArray
+) -> tuple[Shared, Uses, Contrast | None]:
     degree = incidence.degree
     u = np.minimum(np.maximum(np.maximum(degree, incidence.expected) / n, incidence.floor), 1.0)
     rarity = np.log2(1.0 / u)
@@ -119,10 +123,9 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, coun
     order = np.lexsort((incidence.code, rarity))
     column = np.empty(len(order), dtype=np.int64)
     column[order] = np.arange(len(order))
-    matrix = sp.csr_matrix(
-        (np.ones(len(account), dtype=np.int64), (account, column[entity])), shape=(n, max(len(order), 1))
-    )
+    matrix = sp.csr_matrix((incidence.count[useful], (account, column[entity])), shape=(n, max(len(order), 1)))
     matrix.sum_duplicates()
+    times = matrix.data.copy()
     matrix.data[:] = 1
     found = _rarest(matrix, first, second)
     spec, pair, ends, entity, users = incidence.spec, found.pair, found.ends, order[found.column], degree
@@ -143,7 +146,23 @@ def _share(incidence: Incidence, first: IntArray, second: IntArray, n: int, coun
         spec.name, spec.group, spec.text, pair, worth, found.count,
         entity, spec.m, np.zeros(len(pair)), users, incidence.floor > degree / n, spec.event, incidence.grade,
     )  # fmt: skip
-    return layer, uses
+    family = incidence.grade is not None and len(pair) > 0
+    return layer, uses, _used(layer, np.minimum(times[ends[0]], times[ends[1]]), len(first)) if family else None
+
+
+def _used(layer: Shared, times: IntArray, pairs: int) -> Contrast:
+    """How often both ends, of so many pairs, send what they share; `times` is that of the one who does it less, by
+    pair that shares anything. Strangers meet in a phrase in passing; an operator's accounts work with a template.
+
+    Nearly all who share a family are strangers, so u is theirs. A family counts by the root of its pairs, about as
+    many as it has users: else the few that whole populations write would be all of it.
+    """
+    band = np.full(pairs, -1, dtype=np.int8)
+    band[layer.pair] = np.minimum(np.log2(times), len(USE_WORDS) - 1)
+    weight = np.bincount(layer.entity)[layer.entity] ** -0.5
+    u = np.bincount(band[layer.pair], weight, minlength=len(USE_WORDS)) + 0.5
+    u /= u.sum()
+    return Contrast(f"{layer.name}_use", "use", f"Both sent {layer.text}, mostly", band, u, u.copy(), USE_WORDS)
 
 
 @dataclass(frozen=True)
