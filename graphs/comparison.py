@@ -160,8 +160,8 @@ def _used(layer: Shared, times: IntArray, pairs: int) -> Contrast:
     band = np.full(pairs, -1, dtype=np.int8)
     band[layer.pair] = np.minimum(np.log2(times), len(USE_WORDS) - 1)
     weight = np.bincount(layer.entity)[layer.entity] ** -0.5
-    u = np.bincount(band[layer.pair], weight, minlength=len(USE_WORDS)) + 0.5
-    u /= u.sum()
+    count = np.bincount(band[layer.pair], weight, minlength=len(USE_WORDS)) + 0.5
+    u: FloatArray = (count / count.sum()).astype(np.float64)
     return Contrast(f"{layer.name}_use", "use", f"Both sent {layer.text}, mostly", band, u, u.copy(), USE_WORDS)
 
 
