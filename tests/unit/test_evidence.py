@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.abuse import Harm
-from ringwatch.graphs.accounts import AccountTable, IntArray
+from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
 from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
 from ringwatch.graphs.habits import home
@@ -331,6 +331,38 @@ def test_who_hides_all_but_a_template_is_found_beside_stock_phrases() -> None:
     bits = model.bits()
     assert (bits[second < 48] > 0).mean() > 0.95
     assert (bits[first >= 144] > 0).mean() < 0.05
+
+
+def test_who_works_with_a_text_is_told_from_who_quotes_it_once() -> None:
+    rng = np.random.default_rng(7)
+    n = 6000
+    hiding, of_hiding = _in_groups(0, 8, 6)
+    open_, of_open = _in_groups(48, 16, 6)
+    passing, of_passing = _in_groups(144, 8, 12)
+    quoting = rng.choice(np.arange(240, n), (400, 6), replace=False)
+    prompts = _incidence(
+        LayerSpec("prompt_family", "prompts", 0.4, "a family"),
+        np.concatenate([hiding, open_, passing, quoting.ravel()]),
+        np.concatenate([of_hiding, 8 + of_open, of_passing, 24 + np.repeat(np.arange(400), 6)]),
+    )
+    times = np.where(prompts.account < 144, 20, 1)
+    prompts = replace(prompts, grade=np.where(prompts.code < 24, 3, 0), count=times)
+    cards = _incidence(CARD, np.arange(n), np.r_[np.arange(48), 10**6 + of_open, 1000 + np.arange(144, n)])
+    first, second = candidate_pairs([prompts, cards], [], n, seed=1)
+
+    def bits(without: tuple[str, ...]) -> FloatArray:
+        return build_model(_accounts(n), [prompts, cards], [], first, second, seed=1, without=without).bits()
+
+    told, plain = bits(()), bits(("use",))
+    working, once = second < 48, (first < 48) & (second >= 144)
+    assert told[working].min() > told[once].max() + 2
+    assert (told[working] > plain[working] + 1).all()
+    assert (told[once] < plain[once]).all()
+    model = build_model(_accounts(n), [prompts, cards], [], first, second, seed=1)
+    (use,) = (one for one in model.contrasts if one.group == "use")
+    at = np.flatnonzero(working)[:3]
+    assert [use.bands[band] for band in use.band[at]] == ["at least 16 times each"] * 3
+    assert (use.band[np.flatnonzero(once)] == 0).all()
 
 
 @pytest.mark.parametrize(("grade", "stands"), [(1, False), (3, True)])
