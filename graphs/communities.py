@@ -32,7 +32,7 @@ LOOSE = 0.6
 """The bits that tie a member to the rest of its community, as a multiple of the mean bits of a pair of members. Under
 2, a chain of equal links stays whole, however long."""
 
-COPIED = 0.2
+COPIED = 1 / 3
 """The mean bits of the pairs between two parts that words may tie, as a share of those of all pairs in both."""
 
 SURE = 4.0
