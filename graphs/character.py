@@ -42,7 +42,7 @@ GROUPS = ("network", "payment", "device", "prompts", "organization")
 CHARACTER = {
     "size": "It has {:.0f} members",
     "account_age": "The median of its accounts is {:.0f} days old",
-    "made_over": "Its accounts were made over {:.0f} days, leaving out the first and last tenth",
+    "made_over": "Days over which its accounts were made, the first and last tenth left out: {:.0f}",
     "activity": "Its median member has {:.0f} events",
     "one_customer": "{:.0%} of its members are of one organization id",
     "wording": "By its words, what its median member sent unflagged is of a kind of which {:.1%} is flagged",
