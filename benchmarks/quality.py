@@ -195,7 +195,7 @@ def hop(out: Path, data: Path) -> list[Figure]:
     recovery = {part: float(document["clusters"]["recovery"]["value"]) for part, document in found.items()}
     halves = f"{recovery['one half']:.3f} and {recovery['the other half']:.3f} by halves of the groups"
     figures = []
-    connected = hop_connected(data, labels)
+    connected = _hop_connected(data, labels)
     for part, attainable, bound, note in (
         ("all", HOP_ATTAINABLE, 0.95, f"{run['clusters']} clusters; {halves}"),
         ("reported", HOP_REPORTED_ATTAINABLE, 0.90, ""),
@@ -237,7 +237,7 @@ def _hop_workspace(place: Path, data: Path, *more: Path) -> Ringwatch:
     return command
 
 
-def hop_connected(data: Path, labels: pd.DataFrame) -> pd.DataFrame:
+def _hop_connected(data: Path, labels: pd.DataFrame) -> pd.DataFrame:
     """By group, F1 of the largest part of it that transfers between members and wallets that they share connect:
     `all` wallets, or those that are `no_service`. A part of one is no part."""
     relations, links = (pd.read_parquet(data / f"{table}.parquet") for table in ("relations", "links"))

@@ -125,8 +125,7 @@ def _share(
     column[order] = np.arange(len(order))
     matrix = sp.csr_matrix((incidence.count[useful], (account, column[entity])), shape=(n, max(len(order), 1)))
     matrix.sum_duplicates()
-    times = matrix.data.copy()
-    matrix.data[:] = 1
+    times, matrix.data = matrix.data, np.ones_like(matrix.data)
     found = _rarest(matrix, first, second)
     spec, pair, ends, entity, users = incidence.spec, found.pair, found.ends, order[found.column], degree
     # How many they share of what populations meet in says nothing; moments of an address are told apart already.

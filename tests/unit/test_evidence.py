@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.abuse import Harm
-from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.accounts import AccountTable, IntArray
 from ringwatch.graphs.comparison import build_model
 from ringwatch.graphs.evidence import HIDING, Contrast, Model, Shared, bounded
 from ringwatch.graphs.habits import home
@@ -350,15 +350,14 @@ def test_who_works_with_a_text_is_told_from_who_quotes_it_once() -> None:
     cards = _incidence(CARD, np.arange(n), np.r_[np.arange(48), 10**6 + of_open, 1000 + np.arange(144, n)])
     first, second = candidate_pairs([prompts, cards], [], n, seed=1)
 
-    def bits(without: tuple[str, ...]) -> FloatArray:
-        return build_model(_accounts(n), [prompts, cards], [], first, second, seed=1, without=without).bits()
-
-    told, plain = bits(()), bits(("use",))
+    model, without = (
+        build_model(_accounts(n), [prompts, cards], [], first, second, seed=1, without=out) for out in ((), ("use",))
+    )
+    told, plain = model.bits(), without.bits()
     working, once = second < 48, (first < 48) & (second >= 144)
     assert told[working].min() > told[once].max() + 2
     assert (told[working] > plain[working] + 1).all()
     assert (told[once] < plain[once]).all()
-    model = build_model(_accounts(n), [prompts, cards], [], first, second, seed=1)
     (use,) = (one for one in model.contrasts if one.group == "use")
     at = np.flatnonzero(working)[:3]
     assert [use.bands[band] for band in use.band[at]] == ["at least 16 times each"] * 3
