@@ -5,7 +5,8 @@ is whoever is tied to either. A cluster alone is an organization of one part whe
 have one `org_id` and the accounts of that `org_id` are in it.
 
 What a tie says is that one party stands behind both, not that the party does harm. The score of an organization is
-the chance that its parts are one, times the highest score of a part. A part whose people go in and out at the address
+the chance that its parts are one, times the highest score of a part; a part that is a customer is one whether or not
+something is tied to it, so that by itself it is the least. A part whose people go in and out at the address
 of a known institution is that institution as far as anybody can see, whatever share of its events comes from there:
 its harm may be a task (docs/adr/0012), and no number of events can say more.
 """
@@ -139,6 +140,9 @@ def find_syndicates(
     parts["hosted"] = mean_hosted(at_all.astype(np.float64), verdicts, unit, len(clusters))[parts["place"]]
     for name in ("score", "abuse"):
         parts[f"least_{name}"] = np.minimum(parts[name], _authorised(parts["hosted"].to_numpy()))
+    whole = np.zeros(len(clusters))
+    whole[customers["unit"].to_numpy(dtype=np.int64)] = probability(customers["bits"].to_numpy(dtype=np.float64))
+    parts["by_itself"] = whole[parts["place"]] * parts["least_score"]
     ids = _names(accounts, unit, group, count, history)
     grounds = pd.concat(
         [
@@ -158,8 +162,8 @@ def find_syndicates(
         {
             "organization_id": ids, "clusters": by["cluster_id"].agg(list), "accounts": by["size"].sum(),
             "outsiders": outside.groupby("group").size().reindex(range(count), fill_value=0),
-            "score": (together * by["least_score"].max()).round(6), "bits": strength.round(3),
-            "coordination": together.round(6), "abuse": by["least_abuse"].max(),
+            "score": np.maximum(together * by["least_score"].max(), by["by_itself"].max()).round(6),
+            "bits": strength.round(3), "coordination": together.round(6), "abuse": by["least_abuse"].max(),
             "layers": speaks.groupby("group")["layer"].agg(list),
             "first_seen": by["first_seen"].min(), "last_seen": by["last_seen"].max(),
         },
