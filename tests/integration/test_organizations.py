@@ -78,7 +78,7 @@ def customers(tmp_path_factory: pytest.TempPathFactory) -> Ringwatch:
     made.acts(front[0], card="tok_mark_evil", ip="198.18.2.0", device="dev-mark-front0")
     made.account("idle", 28, org_id="org-evil", email="idle@holding.example")
     command = Ringwatch(folder / "workspace")
-    command.run("init")
+    command.init()
     command.run("ingest", write_drop(folder / "drop", made.tables))
     command.run("detect", "--seed", "1")
     return command
@@ -199,7 +199,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ringwatch, dict[
     folder = tmp_path_factory.mktemp("followed")
     tables = make_tables(7)
     command = Ringwatch(folder / "workspace")
-    command.run("init")
+    command.init()
     command.run("ingest", write_drop(folder / "drop", tables))
     command.run("detect", "--seed", "1")
     before = _members(command, folder / "members.csv")
@@ -289,7 +289,7 @@ def _suspended(tables: Tables, ring: int, moment: str) -> Tables:
 def test_an_operator_who_comes_back_after_a_takedown_is_named(tmp_path: Path) -> None:
     tables = make_tables(7)
     command = Ringwatch(tmp_path / "workspace")
-    command.run("init")
+    command.init()
     command.run("ingest", write_drop(tmp_path / "drop", tables))
     command.run("detect", "--seed", "1")
     taken = _of(_members(command, tmp_path / "members.csv"), "ring1-0")
@@ -318,7 +318,7 @@ def test_a_planted_organization_is_one_object_and_no_other_operation_is_tied_to_
     drop = tmp_path / "drop"
     command = Ringwatch(tmp_path / "workspace")
     command.run("simulate", "easy", "--output", drop, "--seed", str(seed), "--accounts", "4000")
-    command.run("init")
+    command.init()
     command.run("ingest", drop)
     command.run("detect", "--seed", "1", "--no-labels")
     clusters = _members(command, tmp_path / "members.csv")

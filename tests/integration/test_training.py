@@ -57,7 +57,7 @@ def world(folder: Path) -> Ringwatch:
     )
     (folder / "second").mkdir()
     rest.to_parquet(folder / "second" / "labels.parquet", index=False)
-    command.run("init")
+    command.init()
     command.run("ingest", folder / "drop")
     command.run("ingest", folder / "first")
     return command
