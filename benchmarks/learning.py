@@ -36,10 +36,14 @@ HOP_BOUND, ECE_BOUND, BEHIND = 0.88, 0.03, 0.01
 CURVE = (10, 50, 200)
 """Numbers of abusive labels."""
 
+DRAWS = 3
+"""Choices of who is labelled, for each number."""
+
 CURVE_PREVALENCE = 0.1
 """So that there are two hundred members of half of the operations."""
 
 CURVE_MODELS = ("logistic", "trees", "belief", "graph-trees", "propagation", "metapath", "metapath-nnpu", "signed")
+PROMOTED = "the promoted model"
 BASELINES = ("unsupervised", "logistic", "trees", "belief", "graph-trees")
 QUICK = ("trees", "belief", "graph-trees", "propagation")
 NOISE, DELAY_DAYS = 0.05, 14
@@ -89,31 +93,33 @@ def _halves(out: Path, preset: str, seeds: int) -> Iterator[Figure]:
 
 def _curves(out: Path) -> Iterator[Figure]:
     """AUPRC of each candidate and of the promoted model by number of abusive labels, half of the operations never
-    labelled; what wrong and late labels cost; whether explanations hold. In one process: the log is read once."""
+    labelled, over some draws of who is; what wrong and late labels cost. In one process: the log is read once."""
     world = _world(out, "medium", FIRST_SEED + 70, CURVE_PREVALENCE)
     study = _Study(world)
     groups = np.array(sorted(world.truth["group_id"].dropna().unique()))
     half = world.truth["group_id"].isin(groups[::2]).to_numpy()
-    order = np.random.default_rng(0).permutation(np.flatnonzero(half))
+    orders = [np.random.default_rng(draw).permutation(np.flatnonzero(half)) for draw in range(DRAWS)]
     for count in CURVE:
-        given = np.zeros(len(world.truth), dtype=np.bool_)
-        given[order[:count]] = True
-        labels = study.labels(given)
-        task, view = study.task(labels), full_view(study.graph, study.blocks, labels)
-        found = {"unsupervised": study.graph.base}
-        for name in CURVE_MODELS:
-            found[name] = MODELS[name].fit(task).score(view)
-        trained = train(study.graph, study.blocks, labels, seed=1)
-        quality = {name: study.quality(z, ~half) for name, z in found.items()}
-        promoted = study.quality(trained.log_odds(view), ~half)
-        for name, value in quality.items():
-            yield Figure(f"medium, {count} labels: AUPRC of {name}", value)
-        best = max(quality[name] for name in BASELINES)
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in trained.shares.items())
-        yield Figure(f"medium, {count} labels: AUPRC of the promoted model", promoted, note=shares)
-        yield Figure(f"medium, {count} labels: promoted less the best baseline", promoted - best, "", ">=", -BEHIND)
-    yield from _worse_labels(world, study, half, order)
+        drawn = [_curve_point(study, half, order[:count]) for order in orders]
+        size = f"medium, {count} labels"
+        for name in drawn[0]:
+            yield mean(f"{size}: AUPRC of {name}", [point[name] for point in drawn])
+        ahead = [point[PROMOTED] - max(point[name] for name in BASELINES) for point in drawn]
+        yield mean(f"{size}: promoted less the best baseline", ahead, at_least=-BEHIND)
+    yield from _worse_labels(world, study, half, orders[0])
     world.close()
+
+
+def _curve_point(study: _Study, half: Rows, chosen: npt.NDArray[np.int64]) -> dict[str, float]:
+    """AUPRC of each candidate and of the promoted model where these accounts of the truth are labelled."""
+    given = np.zeros(len(half), dtype=np.bool_)
+    given[chosen] = True
+    labels = study.labels(given)
+    task, view = study.task(labels), full_view(study.graph, study.blocks, labels)
+    found = {"unsupervised": study.graph.base}
+    found |= {name: MODELS[name].fit(task).score(view) for name in CURVE_MODELS}
+    found[PROMOTED] = train(study.graph, study.blocks, labels, seed=1).log_odds(view)
+    return {name: study.quality(z, ~half) for name, z in found.items()}
 
 
 def _worse_labels(world: _World, study: _Study, half: Rows, order: npt.NDArray[np.int64]) -> Iterator[Figure]:
