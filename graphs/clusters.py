@@ -30,7 +30,7 @@ from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
-from ringwatch.graphs.teams import TEAM_LAYER, Teams, find_teams
+from ringwatch.graphs.teams import MADE_LAYER, TEAM_LAYER, Teams, find_teams
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -49,7 +49,7 @@ TASKS = {
     HOST_LAYER: "{:.0%} of their events come from addresses of a known company or campus, where harm may be a task",
     TEST_LAYER: "Their harm is of all categories, as who tests safeguards tries everything, {:.0%} surely",
 }
-ABUSE_LAYERS = (HARM_LAYER, *TASKS, TEAM_LAYER, *STANDING, *CHARACTER)
+ABUSE_LAYERS = (HARM_LAYER, *TASKS, TEAM_LAYER, MADE_LAYER, *STANDING, *CHARACTER)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_TASK = 0.1
@@ -185,8 +185,11 @@ def weigh_besides(
     words = [] if "wording" in out else wording_trait(accounts.wording, cluster, count)
     said, quoted = likeness(words, learnt, most=MOST_WORDING)
     spoken = pd.concat([spoken, told, quoted], ignore_index=True)
-    teams = None if "teams" in out else find_teams(accounts, cluster, count)
-    return replace(formed, rates=rates, learnt=learnt, besides=people + alike + said, spoken=spoken, teams=teams)
+    besides, teams = people + alike + said, None
+    if "teams" not in out:
+        teams = find_teams(accounts, cluster, count)
+        besides, spoken = besides + teams.late, pd.concat([spoken, teams.reasons()], ignore_index=True)
+    return replace(formed, rates=rates, learnt=learnt, besides=besides, spoken=spoken, teams=teams)
 
 
 @dataclass(frozen=True)

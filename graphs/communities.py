@@ -12,6 +12,9 @@ on average; and communities that are tied to each other as their members are, as
 Words travel where devices and cards do not: two operators who work from one template are tied by it, if by nothing
 else. So words are held to a third, sharper resolution, which asks of two parts about the bits that their members have
 for each other; words that do not come up to it do not tie a part that something else holds together.
+
+Where the accounts of several customers are one community, each customer's are one of their own: what ties customers
+is looked at once more, as organizations.
 """
 
 from __future__ import annotations
@@ -42,11 +45,14 @@ times the odds as they have members (the geometric mean) of one pair, or as they
 JOINED = 1 / 3
 """Least weight of what joins two communities, as a share of what ties a member of either to the rest of its own."""
 
+CUSTOMER = 3
+"""Least members of a community by which one customer is a part of it. A thief of accounts has one or two of each."""
+
 ITERATIONS = 10
 
 
 def find_communities(
-    n: int, first: IntArray, second: IntArray, bits: FloatArray, words: BoolArray, *, seed: int
+    n: int, first: IntArray, second: IntArray, bits: FloatArray, words: BoolArray, customer: IntArray, *, seed: int
 ) -> IntArray:
     """The community of each of n nodes, numbered from 0 in the order of their least member; -1 for a node alone.
 
@@ -61,6 +67,7 @@ def find_communities(
     weight = np.logaddexp2(0.0, bits)
     label, kept = _part_by_words(_settle(len(nodes), a, b, weight, seed), a, b, weight, words, seed)
     label = _join(label, a[kept], b[kept], weight[kept])
+    label = _by_customer(label, a, b, weight, customer[nodes])
     members = np.bincount(label)
     out[nodes] = np.where(members[label] > 1, label, -1)
     some = np.flatnonzero(out >= 0)
@@ -147,6 +154,32 @@ def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntA
         into = np.arange(count)
         into[other[mutual]] = one[mutual]
         label = np.unique(into[label], return_inverse=True)[1]
+
+
+def _by_customer(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, customer: IntArray) -> IntArray:
+    """Communities that are customers for the most part, and of several, in the parts that these are; members of no
+    such customer go with the part that they are tied to most."""
+    known = np.flatnonzero(customer >= 0)
+    if len(known) == 0:
+        return label
+    key, own, members = np.unique(
+        np.stack([label[known], customer[known]]), axis=1, return_inverse=True, return_counts=True
+    )
+    own, large = own.ravel(), members >= CUSTOMER
+    customers = np.bincount(key[0][large], minlength=label.max() + 1)
+    theirs = np.bincount(key[0][large], members[large], minlength=len(customers))
+    several = (customers > 1) & (2 * theirs > np.bincount(label))
+    part = np.where(several[label], -1, len(members) + label)
+    part[known] = np.where(large[own] & several[label[known]], own, part[known])
+    inside = label[a] == label[b]
+    ends = np.r_[a[inside], b[inside]], np.r_[b[inside], a[inside]]
+    twice = np.tile(weight[inside], 2)
+    while len(open_ := np.flatnonzero((part[ends[0]] < 0) & (part[ends[1]] >= 0))):
+        pull = sp.csr_matrix((twice[open_], (ends[0][open_], part[ends[1][open_]])), shape=(len(part), len(members)))
+        tied = np.flatnonzero(np.diff(pull.indptr))
+        part[tied] = np.asarray(pull[tied].argmax(axis=1)).ravel()
+    same = part[a] == part[b]
+    return _connected(len(part), a[same], b[same])
 
 
 def _connected(n: int, a: IntArray, b: IntArray) -> IntArray:

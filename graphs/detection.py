@@ -196,8 +196,9 @@ def untouched(
     with watch.stage("communities"):
         tied, worth, words = tying(model, bits)
         community = find_communities(
-            len(accounts), model.first[tied], model.second[tied], worth[tied], words, seed=seed
-        )
+            len(accounts), model.first[tied], model.second[tied], worth[tied], words,
+            accounts.frame["org"].to_numpy(dtype=np.int64), seed=seed,
+        )  # fmt: skip
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)
         if harm is not None:

@@ -5,6 +5,10 @@ tells them apart. Two things do that harm has no part in. An operator makes acco
 one, as everybody does. And a team mostly is a customer, with an organization of its own, which few operations have.
 Neither is sure: accounts are bought, classes sign up in a day, and there are malicious organizations. So this bounds
 what any harm can reach, as `abuse.unauthorised` does, and a verdict lifts it.
+
+When accounts were made also speaks for or against all clusters, those that no harm is seen at too. Accounts that do
+harm do not live long (Thomas and others, "Suspended accounts in retrospect: an analysis of Twitter spam", IMC 2011),
+so those that are there were made lately.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
@@ -31,23 +36,51 @@ CUSTOMERS = 0.15, 0.5
 STRAY = 0.1
 """Share of a campaign's accounts that were made at another time."""
 
+LATE = 4.0
+"""How many times likelier, in octaves, a campaign of operators that are still there is at the end of all time than at
+its beginning. People who sign up at once do so at any time."""
+
+MOST = 3.0
+"""The most, in bits, that it says for abuse or against it when accounts were made."""
+
+MADE_LAYER = "made_when"
+LEAST_TOLD = 0.25
+
 _BINS = 256
 
 
 @dataclass(frozen=True)
 class Teams:
     """By cluster, the `chance` that it is a team's, if its harm is plain, and what that is of: the bits that it was
-    made in one `campaign`, and the share of its members that are of one `customer`; all float64[clusters]."""
+    made in one `campaign`, and the share of its members that are of one `customer`. And `late`, the bits for abuse by
+    when it was made, within `MOST`. All float64[clusters]."""
 
     chance: FloatArray
     campaign: FloatArray
+    late: FloatArray
     customer: FloatArray
+
+    def reasons(self) -> pd.DataFrame:
+        """What is told of `late`: cluster, against, layer, bits, text."""
+        bits = self.late.round(3)
+        at = np.flatnonzero(np.abs(bits) >= LEAST_TOLD)
+        text = [
+            f"Its accounts were made {_how(made)}, {'as' if worth > 0 else 'unlike'} those of operators who are still"
+            f" there mostly are ({worth:+.1f} bits for abuse)."
+            for made, worth in zip(self.campaign[at].tolist(), bits[at].tolist(), strict=True)
+        ]
+        return pd.DataFrame(
+            {
+                "cluster": at, "against": bits[at] < 0, "layer": MADE_LAYER, "bits": bits[at],
+                "text": pd.Series(text, dtype=object), "entity_layer": None, "entity": -1, "accounts": 0,
+            }
+        )  # fmt: skip
 
     def sentences(self, at: IntArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
         return [
             f"{share:.0%} of its members are of one organization id, and its accounts were made"
-            f" {'in one campaign' if made > 0 else 'over as long as everybody’s'}: by {may:.0%} a team whose task or"
+            f" {_how(made)}: by {may:.0%} a team whose task or"
             " interest such prompts are"
             for share, made, may in zip(
                 self.customer[at].tolist(), self.campaign[at].tolist(), self.chance[at].tolist(), strict=True
@@ -58,22 +91,24 @@ class Teams:
 def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
     campaign = campaign_bits(accounts.created, cluster, count)
-    made = _of_either(campaign, 1 - BOUGHT) - _of_either(campaign, ENROLLED)
+    enrolled = _of_either(campaign, ENROLLED)
+    made = _of_either(campaign, 1 - BOUGHT) - enrolled
+    late = _of_either(campaign_bits(accounts.created, cluster, count, late=LATE), 1 - BOUGHT) - enrolled
     customer = customer_share(accounts.frame["org"].to_numpy(), cluster, count)
     operation, team = CUSTOMERS
     # Where nobody has an organization, having none says nothing.
     of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
     of_customer *= (accounts.frame["org"].to_numpy() >= 0).any()
     bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
-    return Teams(np.asarray(expit(bits * np.log(2))), campaign, customer)
+    return Teams(np.asarray(expit(bits * np.log(2))), campaign, np.clip(late, -MOST, MOST), customer)
 
 
-def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> FloatArray:
+def campaign_bits(created: FloatArray, cluster: IntArray, count: int, *, late: float = 0.0) -> FloatArray:
     """log2 likelihood of when the accounts of each cluster were made, in one campaign against as everybody's;
-    float64[clusters].
+    float64[clusters]. `late` is by how many octaves a campaign is likelier last than first.
 
     Time is measured in accounts made, so that everybody's are spread evenly over it. A campaign is a stretch of any
-    length between a half and 1/128 of it, and anywhere, and `STRAY` of its accounts are everybody's.
+    length between a half and 1/128 of it, and `STRAY` of its accounts are everybody's.
     """
     known = np.flatnonzero(np.isfinite(created))
     order = np.sort(created[known])
@@ -88,7 +123,8 @@ def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> FloatAr
         start = np.arange(0, _BINS - length + 1, length // 2)
         within = before[:, start + length] - before[:, start]
         likely = within * np.log2(STRAY + (1 - STRAY) * _BINS / length) + (before[:, -1:] - within) * np.log2(STRAY)
-        each.append(np.logaddexp2.reduce(likely, axis=1) - np.log2(len(start)))
+        share = np.exp2(late * start / _BINS)
+        each.append(np.logaddexp2.reduce(likely + np.log2(share / share.sum()), axis=1))
     return np.asarray(np.logaddexp2.reduce(each, axis=0) - np.log2(len(lengths)))
 
 
@@ -100,6 +136,10 @@ def customer_share(org: IntArray, cluster: IntArray, count: int) -> FloatArray:
     most = np.zeros(count)
     np.maximum.at(most, pairs[0], members)
     return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))
+
+
+def _how(campaign: float) -> str:
+    return "in one campaign" if campaign > 0 else "over as long as everybody’s"
 
 
 def _of_either(campaign: FloatArray, share: float) -> FloatArray:

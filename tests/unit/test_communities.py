@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import combinations, pairwise
 
 import networkx as nx
@@ -15,12 +15,15 @@ from ringwatch.graphs.communities import find_communities
 Edge = tuple[int, int, float]
 
 
-def _found(n: int, edges: list[Edge], seed: int = 1, words: Collection[Edge] = ()) -> list[int]:
-    """`words`: which of the edges are what both ends wrote."""
+def _found(
+    n: int, edges: list[Edge], seed: int = 1, words: Collection[Edge] = (), customer: Sequence[int] = ()
+) -> list[int]:
+    """`words`: which of the edges are what both ends wrote; `customer`: that of each node, if any."""
     first, second = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
     weight = np.array([edge[2] for edge in edges], dtype=np.float64)
     written = np.array([edge in words for edge in edges], dtype=np.bool_)
-    found: list[int] = find_communities(n, first, second, weight, written, seed=seed).tolist()
+    whose = np.array(customer or [-1] * n, dtype=np.int64)
+    found: list[int] = find_communities(n, first, second, weight, written, whose, seed=seed).tolist()
     return found
 
 
@@ -40,6 +43,17 @@ def test_no_edges_and_loners() -> None:
 def test_two_rings_and_a_weak_bridge_are_two_communities() -> None:
     edges = [*_clique(range(8), 10.0), *_clique(range(8, 18), 12.0), (3, 12, 1.0)]
     assert _found(18, edges) == [0] * 8 + [1] * 10
+
+
+def test_customers_of_one_community_are_parts_of_it_and_those_of_none_go_where_they_are_tied_most() -> None:
+    edges = [*_clique(range(9), 6.0), (9, 8, 5.0), (9, 0, 4.0), (10, 9, 5.0)]
+    assert _found(11, edges) == [0] * 11
+    front, other = [7] * 5, [4] * 4
+    assert _found(11, edges, customer=[*front, *other, -1, -1]) == [0] * 5 + [1] * 6
+    assert _found(11, edges, customer=[*front, 4, 4, 5, 5, -1, -1]) == [0] * 11, "one or two of each are a thief's"
+    assert _found(11, [*edges], customer=[7, 7, 7, 4, 4, *[-1] * 6]) == [0] * 11
+    many = [*_clique(range(20), 6.0)]
+    assert _found(20, many, customer=[7] * 4 + [4] * 4 + [-1] * 12) == [0] * 20, "most of it is nobody's"
 
 
 def test_a_chain_stays_whole() -> None:

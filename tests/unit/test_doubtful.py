@@ -28,7 +28,9 @@ def _tied(n: int, pairs: Pairs, layers: list[Shared], bits: float) -> tuple[list
     first, second = np.array(pairs).T
     model = Model(n, first, second, layers, [], {}, 0.0)
     tied, worth, words = tying(model, np.full(len(pairs), bits))
-    found: list[int] = find_communities(n, first[tied], second[tied], worth[tied], words, seed=1).tolist()
+    found: list[int] = find_communities(
+        n, first[tied], second[tied], worth[tied], words, np.full(n, -1), seed=1
+    ).tolist()
     return found, tied, worth
 
 

@@ -9,7 +9,7 @@ import pytest
 from ringwatch.graphs.accounts import DAY, AccountTable
 from ringwatch.graphs.clusters import Abuse, _tasks
 from ringwatch.graphs.standing import BOUGHT
-from ringwatch.graphs.teams import ENROLLED, TEAMS, campaign_bits, customer_share, find_teams
+from ringwatch.graphs.teams import ENROLLED, LATE, MOST, TEAMS, campaign_bits, customer_share, find_teams
 
 EACH, EVERYBODY = 10, 2000
 GROUPS = ("campaign", "people", "customer in a campaign", "customer", "nobody knows when")
@@ -35,12 +35,27 @@ def test_accounts_of_one_day_are_a_campaign_and_those_of_all_days_are_not() -> N
     assert bits[0] == pytest.approx(bits[2]) and bits[1] == pytest.approx(bits[3])
 
 
-def test_a_campaign_may_have_strays_and_where_in_time_it_was_says_nothing() -> None:
+def test_a_campaign_may_have_strays_and_where_in_time_it_was_says_nothing_of_whether_it_is_one() -> None:
     everybody = np.linspace(0, 400, EVERYBODY)
     made = np.r_[np.full(9, 30.0), 250.0, np.full(9, 360.0), 10.0, everybody]
     cluster = np.r_[np.repeat([0, 1], 10), np.full(EVERYBODY, -1)]
     bits = campaign_bits(made, cluster, 2)
     assert bits.min() > 10 and bits[0] == pytest.approx(bits[1], abs=1)
+
+
+def test_the_later_a_campaign_the_more_it_is_an_operators_who_is_still_there() -> None:
+    everybody = np.linspace(0, 400, EVERYBODY)
+    made = np.r_[np.full(10, 30.0), np.full(10, 200.0), np.full(10, 390.0), np.linspace(5, 395, 10), everybody] * DAY
+    cluster = np.r_[np.repeat(np.arange(4), 10), np.full(EVERYBODY, -1)]
+    frame = pd.DataFrame({"account_id": np.arange(len(made)).astype(str), "created_at": made, "org": -1})
+    teams = find_teams(AccountTable(frame, harm_known=True), cluster, 4)
+    early, middle, late, never = teams.late.tolist()
+    assert early < 0 < middle < late <= MOST and never < 0
+    assert early + LATE > late, "of everybody at once some are a class"
+    told = teams.reasons()
+    assert told["cluster"].tolist() == [1, 2, 3] and told["against"].tolist() == [False, False, True]
+    assert "in one campaign, as those of operators" in told["text"][1]
+    assert "as long as everybody’s, unlike" in told["text"][2]
 
 
 def test_what_people_are_made_of_says_so_within_bounds() -> None:
