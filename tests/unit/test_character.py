@@ -20,6 +20,7 @@ from ringwatch.graphs.character import (
 from ringwatch.graphs.clusters import BESIDES, Formed, weigh_besides
 from ringwatch.graphs.evidence import Model, Shared
 from ringwatch.graphs.standing import Standing
+from ringwatch.graphs.teams import MADE_LAYER
 
 
 def _world(seed: int, seen: float, count: int = 200) -> tuple[list[Trait], FloatArray, BoolArray]:
@@ -130,14 +131,17 @@ def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
     formed = Formed(cluster, np.ones(n), np.full(count, each), one, inside, 0 * one, 0 * one)
     standing = [Standing("old_accounts", "are old", ~bad & (rng.random(n) < 0.9))]
 
-    def said(*without: str) -> tuple[FloatArray, set[str]]:
-        found = weigh_besides(formed, accounts, model, harm, standing, without)
+    def said(*without: str, teams: bool = False) -> tuple[FloatArray, set[str]]:
+        out = without if teams else (*without, "teams")
+        found = weigh_besides(formed, accounts, model, harm, standing, out)
         return found.besides, set(found.spoken["layer"]) if len(found.spoken) else set()
 
     every, layers = said()
     alike, likened = said("standing", "wording")
     people, spoken = said("likeness", "wording")
     wrote, written = said("likeness", "standing")
+    _, when = said("likeness", "standing", "wording", teams=True)
+    assert when == {MADE_LAYER}
     assert likened and likened <= set(CHARACTER) and spoken == {"old_accounts"} and written == {"wording"}
     assert layers == likened | spoken | written
     assert min(np.abs(one).max() for one in (people, alike, wrote)) > 0.5
