@@ -23,7 +23,7 @@ from ringwatch.graphs.abuse import (
     without_purpose,
 )
 from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntArray
-from ringwatch.graphs.character import CHARACTER, MOST_WORDING, cluster_traits, likeness, wording_trait
+from ringwatch.graphs.character import CHARACTER, LEAST_TOLD, MOST_WORDING, cluster_traits, likeness, wording_trait
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, with_verdicts
 from ringwatch.graphs.lineage import statuses, trace
@@ -188,7 +188,7 @@ def weigh_besides(
     besides, teams = people + alike + said, None
     if "teams" not in out:
         teams = find_teams(accounts, cluster, count)
-        besides, spoken = besides + teams.late, pd.concat([spoken, teams.reasons()], ignore_index=True)
+        besides, spoken = besides + teams.late, pd.concat([spoken, _made_when(teams)], ignore_index=True)
     return replace(formed, rates=rates, learnt=learnt, besides=besides, spoken=spoken, teams=teams)
 
 
@@ -388,22 +388,27 @@ def _tasks(teams: Teams | None, found: Abuse) -> Iterator[pd.DataFrame]:
     """What speaks for clusters whose harm may be somebody's task, kind by kind."""
     for layer, share in ((HOST_LAYER, found.hosted), (TEST_LAYER, found.tested)):
         at = np.flatnonzero(share >= LEAST_TASK)
-        yield _task_evidence(
-            layer, at, unauthorised(share[at]), [TASKS[layer].format(one) for one in share[at].tolist()]
-        )
+        said = [TASKS[layer].format(one) for one in share[at].tolist()]
+        yield _abuse_evidence(layer, at, np.log2(unauthorised(share[at])), said)
     if teams is not None:
         # Whose task harm is, is no question where there is none.
         at = np.flatnonzero((found.team >= LEAST_TASK) & (found.bits > 0))
-        yield _task_evidence(TEAM_LAYER, at, 1 - found.team[at], teams.sentences(at))
+        yield _abuse_evidence(TEAM_LAYER, at, np.log2(1 - found.team[at]), teams.sentences(at))
 
 
-def _task_evidence(layer: str, at: IntArray, remains: FloatArray, sentences: Sequence[str]) -> pd.DataFrame:
-    """What speaks for the clusters `at`, whose harm may be a task, each with the share of abuse that `remains`."""
-    bits = np.log2(remains).round(3)
+def _made_when(teams: Teams) -> pd.DataFrame:
+    """What it says for abuse, or against it, when the accounts of clusters were made."""
+    at = np.flatnonzero(np.abs(teams.late.round(3)) >= LEAST_TOLD)
+    return _abuse_evidence(MADE_LAYER, at, teams.late[at], teams.told_late(at))
+
+
+def _abuse_evidence(layer: str, at: IntArray, bits: FloatArray, sentences: Sequence[str]) -> pd.DataFrame:
+    """What speaks for or against the abuse of the clusters `at`; `sentences` come without their end."""
+    bits = bits.round(3)
     text = [f"{said} ({worth:+.1f} bits for abuse)." for said, worth in zip(sentences, bits.tolist(), strict=True)]
     return pd.DataFrame(
         {
-            "cluster": at, "against": True, "layer": layer, "bits": bits, "text": pd.Series(text, dtype=object),
+            "cluster": at, "against": bits < 0, "layer": layer, "bits": bits, "text": pd.Series(text, dtype=object),
             "entity_layer": None, "entity": -1, "accounts": 0,
         }
     )  # fmt: skip

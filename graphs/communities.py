@@ -159,23 +159,21 @@ def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntA
 def _by_customer(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, customer: IntArray) -> IntArray:
     """Communities that are customers for the most part, and of several, in the parts that these are; members of no
     such customer go with the part that they are tied to most."""
-    known = np.flatnonzero(customer >= 0)
-    if len(known) == 0:
+    known, many = np.flatnonzero(customer >= 0), int(customer.max(initial=0)) + 1
+    key, own, members = np.unique(label[known] * many + customer[known], return_inverse=True, return_counts=True)
+    of, large = key // many, members >= CUSTOMER
+    size = np.bincount(label)
+    theirs = np.bincount(of[large], members[large], minlength=len(size))
+    several = (np.bincount(of[large], minlength=len(size)) > 1) & (2 * theirs > size)
+    if not several.any():
         return label
-    key, own, members = np.unique(
-        np.stack([label[known], customer[known]]), axis=1, return_inverse=True, return_counts=True
-    )
-    own, large = own.ravel(), members >= CUSTOMER
-    customers = np.bincount(key[0][large], minlength=label.max() + 1)
-    theirs = np.bincount(key[0][large], members[large], minlength=len(customers))
-    several = (customers > 1) & (2 * theirs > np.bincount(label))
-    part = np.where(several[label], -1, len(members) + label)
+    part = np.where(several[label], -1, len(key) + label)
     part[known] = np.where(large[own] & several[label[known]], own, part[known])
-    inside = label[a] == label[b]
+    inside = (label[a] == label[b]) & several[label[a]]
     ends = np.r_[a[inside], b[inside]], np.r_[b[inside], a[inside]]
     twice = np.tile(weight[inside], 2)
-    while len(open_ := np.flatnonzero((part[ends[0]] < 0) & (part[ends[1]] >= 0))):
-        pull = sp.csr_matrix((twice[open_], (ends[0][open_], part[ends[1][open_]])), shape=(len(part), len(members)))
+    while len(left := np.flatnonzero((part[ends[0]] < 0) & (part[ends[1]] >= 0))):
+        pull = sp.csr_matrix((twice[left], (ends[0][left], part[ends[1][left]])), shape=(len(part), len(key)))
         tied = np.flatnonzero(np.diff(pull.indptr))
         part[tied] = np.asarray(pull[tied].argmax(axis=1)).ravel()
     same = part[a] == part[b]

@@ -197,7 +197,7 @@ def untouched(
         tied, worth, words = tying(model, bits)
         community = find_communities(
             len(accounts), model.first[tied], model.second[tied], worth[tied], words,
-            accounts.frame["org"].to_numpy(dtype=np.int64), seed=seed,
+            accounts.frame["org"].to_numpy(), seed=seed,
         )  # fmt: skip
     with watch.stage("clusters"):
         formed = form_clusters(model, worth, tied, community)

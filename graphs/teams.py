@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
@@ -44,7 +43,6 @@ MOST = 3.0
 """The most, in bits, that it says for abuse or against it when accounts were made."""
 
 MADE_LAYER = "made_when"
-LEAST_TOLD = 0.25
 
 _BINS = 256
 
@@ -60,21 +58,13 @@ class Teams:
     late: FloatArray
     customer: FloatArray
 
-    def reasons(self) -> pd.DataFrame:
-        """What is told of `late`: cluster, against, layer, bits, text."""
-        bits = self.late.round(3)
-        at = np.flatnonzero(np.abs(bits) >= LEAST_TOLD)
-        text = [
+    def told_late(self, at: IntArray) -> list[str]:
+        """What `late` says of some of the clusters, each in one sentence without its end."""
+        return [
             f"Its accounts were made {_how(made)}, {'as' if worth > 0 else 'unlike'} those of operators who are still"
-            f" there mostly are ({worth:+.1f} bits for abuse)."
-            for made, worth in zip(self.campaign[at].tolist(), bits[at].tolist(), strict=True)
+            " there mostly are"
+            for made, worth in zip(self.campaign[at].tolist(), self.late[at].tolist(), strict=True)
         ]
-        return pd.DataFrame(
-            {
-                "cluster": at, "against": bits[at] < 0, "layer": MADE_LAYER, "bits": bits[at],
-                "text": pd.Series(text, dtype=object), "entity_layer": None, "entity": -1, "accounts": 0,
-            }
-        )  # fmt: skip
 
     def sentences(self, at: IntArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
@@ -90,10 +80,9 @@ class Teams:
 
 def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
-    campaign = campaign_bits(accounts.created, cluster, count)
+    campaign, lately = campaign_bits(accounts.created, cluster, count)
     enrolled = _of_either(campaign, ENROLLED)
-    made = _of_either(campaign, 1 - BOUGHT) - enrolled
-    late = _of_either(campaign_bits(accounts.created, cluster, count, late=LATE), 1 - BOUGHT) - enrolled
+    made, late = (_of_either(one, 1 - BOUGHT) - enrolled for one in (campaign, lately))
     customer = customer_share(accounts.frame["org"].to_numpy(), cluster, count)
     operation, team = CUSTOMERS
     # Where nobody has an organization, having none says nothing.
@@ -103,9 +92,9 @@ def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     return Teams(np.asarray(expit(bits * np.log(2))), campaign, np.clip(late, -MOST, MOST), customer)
 
 
-def campaign_bits(created: FloatArray, cluster: IntArray, count: int, *, late: float = 0.0) -> FloatArray:
-    """log2 likelihood of when the accounts of each cluster were made, in one campaign against as everybody's;
-    float64[clusters]. `late` is by how many octaves a campaign is likelier last than first.
+def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """log2 likelihood of when the accounts of each cluster were made, in one campaign against as everybody's, where a
+    campaign may be at any time, and where it is `LATE`; float64[clusters] each.
 
     Time is measured in accounts made, so that everybody's are spread evenly over it. A campaign is a stretch of any
     length between a half and 1/128 of it, and `STRAY` of its accounts are everybody's.
@@ -118,14 +107,16 @@ def campaign_bits(created: FloatArray, cluster: IntArray, count: int, *, late: f
     counts = np.bincount(of[of >= 0] * _BINS + place[of >= 0], minlength=count * _BINS).reshape(count, _BINS)
     before = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
     lengths = 2 ** np.arange(1, 8)
-    each = []
+    anywhere, late = [], []
     for length in lengths.tolist():
         start = np.arange(0, _BINS - length + 1, length // 2)
         within = before[:, start + length] - before[:, start]
         likely = within * np.log2(STRAY + (1 - STRAY) * _BINS / length) + (before[:, -1:] - within) * np.log2(STRAY)
-        share = np.exp2(late * start / _BINS)
-        each.append(np.logaddexp2.reduce(likely + np.log2(share / share.sum()), axis=1))
-    return np.asarray(np.logaddexp2.reduce(each, axis=0) - np.log2(len(lengths)))
+        anywhere.append(np.logaddexp2.reduce(likely, axis=1) - np.log2(len(start)))
+        share = np.exp2(LATE * start / _BINS)
+        late.append(np.logaddexp2.reduce(likely + np.log2(share / share.sum()), axis=1))
+    of_any, of_late = (np.logaddexp2.reduce(each, axis=0) - np.log2(len(lengths)) for each in (anywhere, late))
+    return np.asarray(of_any), np.asarray(of_late)
 
 
 def customer_share(org: IntArray, cluster: IntArray, count: int) -> FloatArray:

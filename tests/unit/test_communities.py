@@ -51,8 +51,8 @@ def test_customers_of_one_community_are_parts_of_it_and_those_of_none_go_where_t
     front, other = [7] * 5, [4] * 4
     assert _found(11, edges, customer=[*front, *other, -1, -1]) == [0] * 5 + [1] * 6
     assert _found(11, edges, customer=[*front, 4, 4, 5, 5, -1, -1]) == [0] * 11, "one or two of each are a thief's"
-    assert _found(11, [*edges], customer=[7, 7, 7, 4, 4, *[-1] * 6]) == [0] * 11
-    many = [*_clique(range(20), 6.0)]
+    assert _found(11, edges, customer=[7, 7, 7, 4, 4, *[-1] * 6]) == [0] * 11
+    many = _clique(range(20), 6.0)
     assert _found(20, many, customer=[7] * 4 + [4] * 4 + [-1] * 12) == [0] * 20, "most of it is nobody's"
 
 

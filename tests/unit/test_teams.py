@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.accounts import DAY, AccountTable
-from ringwatch.graphs.clusters import Abuse, _tasks
+from ringwatch.graphs.clusters import Abuse, _made_when, _tasks
 from ringwatch.graphs.standing import BOUGHT
 from ringwatch.graphs.teams import ENROLLED, LATE, MOST, TEAMS, campaign_bits, customer_share, find_teams
 
@@ -30,7 +30,7 @@ def _accounts(*, organizations: bool = True) -> AccountTable:
 
 
 def test_accounts_of_one_day_are_a_campaign_and_those_of_all_days_are_not() -> None:
-    bits = campaign_bits(_accounts().created, CLUSTER, len(GROUPS))
+    bits, _ = campaign_bits(_accounts().created, CLUSTER, len(GROUPS))
     assert bits[0] > 15 and bits[1] < -5 and bits[4] == pytest.approx(0), "nothing is known of the last"
     assert bits[0] == pytest.approx(bits[2]) and bits[1] == pytest.approx(bits[3])
 
@@ -39,7 +39,7 @@ def test_a_campaign_may_have_strays_and_where_in_time_it_was_says_nothing_of_whe
     everybody = np.linspace(0, 400, EVERYBODY)
     made = np.r_[np.full(9, 30.0), 250.0, np.full(9, 360.0), 10.0, everybody]
     cluster = np.r_[np.repeat([0, 1], 10), np.full(EVERYBODY, -1)]
-    bits = campaign_bits(made, cluster, 2)
+    bits, _ = campaign_bits(made, cluster, 2)
     assert bits.min() > 10 and bits[0] == pytest.approx(bits[1], abs=1)
 
 
@@ -52,7 +52,7 @@ def test_the_later_a_campaign_the_more_it_is_an_operators_who_is_still_there() -
     early, middle, late, never = teams.late.tolist()
     assert early < 0 < middle < late <= MOST and never < 0
     assert early + LATE > late, "of everybody at once some are a class"
-    told = teams.reasons()
+    told = _made_when(teams)
     assert told["cluster"].tolist() == [1, 2, 3] and told["against"].tolist() == [False, False, True]
     assert "in one campaign, as those of operators" in told["text"][1]
     assert "as long as everybody’s, unlike" in told["text"][2]
