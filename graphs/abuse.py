@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, expit
+from scipy.special import betaln, expit, gammaln
 
-from ringwatch.graphs.accounts import FloatArray, IntArray
+from ringwatch.graphs.accounts import Categories, FloatArray, IntArray
 
 BENIGN_PRECISION = 20.0
 ABUSIVE_PRECISION = 3.0
@@ -33,6 +33,13 @@ USUAL_CLUSTERS = 2.0
 
 AUTHORISED = 0.8
 """How often harm from a known institution's own addresses is a team that tests safeguards, or a class about them."""
+
+OWN_PURPOSE, NO_PURPOSE = 2.0, 8.0
+"""What the usual mix of categories weighs, in draws, where harm has a purpose of its own, and where it has none: who
+tests safeguards has favourites too."""
+
+RESOLD = 0.1
+"""Share of operations of whose accounts each has a purpose of its own, since they are resold."""
 
 LEAST_SHARE = 1e-4
 LARGEST_RATIO = 12.0
@@ -146,20 +153,53 @@ def unauthorised(task: FloatArray) -> FloatArray:
 
 
 def without_purpose(
-    harm: Harm, broad: FloatArray, abuse: FloatArray, cluster: IntArray
+    harm: Harm, categories: Categories, abuse: FloatArray, cluster: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """How surely the harm of each account, and of each cluster, is a test of safeguards or a classifier's noise.
+    """How surely the harm of each account is a test of safeguards or a classifier's noise, and the bits for that of
+    each cluster.
 
-    An operation has a purpose, and so has each customer of a reseller; who tests safeguards tries everything, and
-    false alarms come from everything. `broad` has the bits for the latter by account; those of a cluster's members
-    who do harm add up. It counts as far as abuse has a purpose in this data at all: as far as what remains of `abuse`
-    is not broad itself.
+    An operation has a purpose, and where it resells its accounts each customer has one; who tests safeguards tries
+    everything, and false alarms come from everything. It counts as far as abuse has a purpose in this data at all: as
+    far as what remains of `abuse` is not of all categories itself.
     """
-    member = np.flatnonzero((cluster >= 0) & (harm.bits > 0))
-    share = _surely(np.bincount(cluster[member], broad[member], minlength=len(abuse)))
+    count = len(abuse)
+    broad = purposeless(categories, np.arange(len(cluster)), len(cluster))
+    harmful = np.where(harm.bits > 0, cluster, -1)
+    member = np.flatnonzero(harmful >= 0)
+    each = np.bincount(harmful[member], broad[member], minlength=count)
+    together = purposeless(categories, harmful, count)
+    bits = -np.logaddexp2(np.log2(1 - RESOLD) - together, np.log2(RESOLD) - each)
+    share = _surely(bits)
     remains = abuse * unauthorised(share)
     purpose = 1 - float(remains @ share) / max(float(remains.sum()), 1e-9)
-    return _surely(broad) * purpose, share * purpose
+    return _surely(broad) * purpose, bits * purpose
+
+
+def purposeless(categories: Categories, group: IntArray, count: int) -> FloatArray:
+    """Bits for the harm of each of `count` groups being of all categories, against its having a purpose of its own;
+    float64[count]. `group` is that of each account, -1 for none.
+
+    Categories of a group are Dirichlet-multinomial about the usual mix (Minka, "Estimating a Dirichlet distribution",
+    2000): of little weight where it has a purpose, of more where it has none. What one account does comes in runs, so
+    n events of it are as many draws as tables that n guests of a Chinese restaurant sit at, log(1 + n) of them
+    (Pitman, "Combinatorial stochastic processes", 2006, section 3).
+    """
+    usual = np.bincount(categories.kind) / max(len(categories.kind), 1)
+    total = np.bincount(categories.account, categories.count, minlength=len(group))
+    inside = np.flatnonzero(group[categories.account] >= 0)
+    account, kind, events = categories.account[inside], categories.kind[inside], categories.count[inside]
+    drawn = events * np.log1p(total[account]) / total[account]
+    place, row = np.unique(group[account] * len(usual) + kind, return_inverse=True)
+    draws = np.bincount(row, drawn, minlength=len(place))
+    of, kind = np.divmod(place, max(len(usual), 1))
+    every = np.bincount(of, draws, minlength=count)
+
+    def likelihood(weight: float) -> FloatArray:
+        prior = weight * usual[kind]
+        each = np.bincount(of, gammaln(prior + draws) - gammaln(prior), minlength=count)
+        return np.asarray(each + gammaln(weight) - gammaln(weight + every))
+
+    return np.asarray((likelihood(NO_PURPOSE) - likelihood(OWN_PURPOSE)) / np.log(2))
 
 
 def _surely(bits: npt.NDArray[Any]) -> FloatArray:

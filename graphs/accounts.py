@@ -9,7 +9,6 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import gammaln
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -20,9 +19,6 @@ DAY = 86_400e6
 
 HARM_THRESHOLD = 0.5
 """An upstream `harm_score` of at least this counts as harm."""
-
-OWN_PURPOSE, NO_PURPOSE = 1.0, 30.0
-"""What the usual mix of categories weighs, in events, where an account has a purpose of its own, and where none."""
 
 NO_HARM_NAMES = ("", "none", "benign", "safe", "no_harm", "ok")
 """What classifiers write into `harm` when they found none."""
@@ -68,20 +64,33 @@ def ranked(values: FloatArray) -> Column:
 
 
 @dataclass(frozen=True)
+class Categories:
+    """How many harmful events of each category accounts have; int64[rows] each, a row for each account and each
+    category that it has. `kind` is a dense code."""
+
+    account: IntArray
+    kind: IntArray
+    count: IntArray
+
+
+NO_CATEGORIES = Categories(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+
+
+@dataclass(frozen=True)
 class AccountTable:
     """Accounts in the order of their ids; row i of `frame` is account i everywhere in a run.
 
     `frame` has: account_id, created_at (µs since the epoch, NaN where unknown; first event where the accounts table
     says nothing), events, judged (events that a safeguard could have judged), harmful, refused, first_seen, last_seen
     (µs), hosted (share of its events at an address that is known as an institution's: `HOSTS`), harm_kind (dense code
-    of the category that most of its harmful events have, -1 for none), broad (bits for its harmful events being of
-    all categories, against its having a purpose of its own), wording (how often the like of what it sent unflagged is
-    flagged; NaN until `with_wording`), org and country (dense codes, -1 for none), and the `x_` features.
-    `harm_known` says whether any harm evidence exists in the data at all.
+    of the category that most of its harmful events have, -1 for none), wording (how often the like of what it sent
+    unflagged is flagged; NaN until `with_wording`), org and country (dense codes, -1 for none), `x_` features.
+    `harm_known` says whether any harm evidence exists in the data at all, `categories` of what categories it is.
     """
 
     frame: pd.DataFrame
     harm_known: bool
+    categories: Categories = NO_CATEGORIES
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -167,33 +176,24 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
     ).df()
     frame["org"] = np.where(frame.pop("no_org"), -1, frame["org"])
     frame["country"] = np.where(frame.pop("no_country"), -1, frame["country"])
-    frame["harm_kind"], frame["broad"] = _categories(con, len(frame))
+    categories = _categories(con)
+    frame["harm_kind"] = _most_frequent(categories, len(frame))
     frame["wording"] = np.nan
     frame["judged"] = frame[["judged", "harmful"]].max(axis=1)
     known = con.execute("SELECT coalesce(bool_or(judged_by), false) FROM ev").fetchall()
-    return AccountTable(frame, bool(known[0][0]))
+    return AccountTable(frame, bool(known[0][0]), categories)
 
 
-def _categories(con: duckdb.DuckDBPyConnection, n: int) -> tuple[IntArray, FloatArray]:
-    """Of each account the category that most of its harmful events have, and the bits for these being of all.
-
-    Categories of one account are Dirichlet-multinomial about the usual mix (Minka, "Estimating a Dirichlet
-    distribution", 2000): of little weight where an account has a purpose of its own, of much where it has none.
-    """
+def _categories(con: duckdb.DuckDBPyConnection) -> Categories:
     rows = con.execute(
         """SELECT i, dense_rank() OVER (ORDER BY harm) - 1 AS kind, count(*) AS n
            FROM ev WHERE harmful AND harm IS NOT NULL GROUP BY i, harm ORDER BY 1, 2"""
     ).fetchnumpy()
-    i, kind, count = (np.asarray(rows[name], dtype=np.int64) for name in ("i", "kind", "n"))
+    return Categories(*(np.asarray(rows[name], dtype=np.int64) for name in ("i", "kind", "n")))
+
+
+def _most_frequent(categories: Categories, n: int) -> IntArray:
     most = np.full(n, -1, dtype=np.int64)
-    order = np.lexsort((kind, count, i))
-    most[i[order]] = kind[order]  # of repeated places the last written stands
-    usual = np.bincount(kind) / max(len(kind), 1)
-    total = np.bincount(i, count, minlength=n)
-
-    def likelihood(weight: float) -> FloatArray:
-        prior = weight * usual[kind]
-        each = np.bincount(i, gammaln(prior + count) - gammaln(prior), minlength=n)
-        return np.asarray(each + gammaln(weight) - gammaln(weight + total))
-
-    return most, (likelihood(NO_PURPOSE) - likelihood(OWN_PURPOSE)) / np.log(2)
+    order = np.lexsort((categories.kind, categories.count, categories.account))
+    most[categories.account[order]] = categories.kind[order]  # of repeated places the last written stands
+    return most

@@ -44,12 +44,8 @@ MIN_SIZE = 3
 BELONG = 0.5
 """A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
-HARM_LAYER, HOST_LAYER, TEST_LAYER = "harm", "institution", "no_purpose"
-TASKS = {
-    HOST_LAYER: "{:.0%} of their events come from addresses of a known company or campus, where harm may be a task",
-    TEST_LAYER: "Their harm is of all categories, as who tests safeguards tries everything, {:.0%} surely",
-}
-ABUSE_LAYERS = (HARM_LAYER, *TASKS, TEAM_LAYER, MADE_LAYER, *STANDING, *CHARACTER)
+HARM_LAYER, HOST_LAYER = "harm", "institution"
+ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, TEAM_LAYER, MADE_LAYER, *STANDING, *CHARACTER)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_TASK = 0.1
@@ -195,16 +191,15 @@ def weigh_besides(
 @dataclass(frozen=True)
 class Abuse:
     """How abusive clusters are, and what that is made of. By cluster: `bits` of what members did and of verdicts;
-    `hosted` and `tested`, how surely their harm is somebody's task or has no purpose; `team`, the chance that they
-    are one; `probability`, all together.
-    By account: `broad`, how surely its harm has no purpose."""
+    `hosted`, how surely their harm is somebody's task; `broad`, the bits for its having no purpose; `team`, the
+    chance that they are one; `probability`, all together. By account: `aimless`, how surely its harm has none."""
 
     bits: FloatArray
     hosted: FloatArray
-    tested: FloatArray
+    broad: FloatArray
     team: FloatArray
     probability: FloatArray
-    broad: FloatArray
+    aimless: FloatArray
 
 
 def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts: Verdicts = NO_VERDICTS) -> Abuse:
@@ -216,13 +211,12 @@ def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts:
     cluster, count, rates = formed.cluster, len(formed), formed.rates
     bits = cluster_bits(with_verdicts(harm, verdicts), cluster, count, rates)
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
-    broad, tested = without_purpose(harm, accounts.frame["broad"].to_numpy(), formed.learnt, cluster)
-    tested = _unsettled(tested, verdicts, cluster)
-    chance = np.zeros(count) if formed.teams is None else formed.teams.chance
+    aimless, broad = without_purpose(harm, accounts.categories, formed.learnt, cluster)
+    chance = np.zeros(count) if formed.teams is None else formed.teams.chance(broad)
     team = _unsettled(chance, verdicts, cluster)
     seen = abuse_probability(bits + formed.besides, rates.share)
-    probability = seen * unauthorised(np.maximum(hosted, tested)) * (1 - team)
-    return Abuse(bits, hosted, tested, team, probability, broad)
+    probability = seen * unauthorised(hosted) * (1 - team)
+    return Abuse(bits, hosted, broad, team, probability, aimless)
 
 
 def describe_clusters(
@@ -386,14 +380,16 @@ def _unsettled(share: FloatArray, verdicts: Verdicts, cluster: IntArray) -> Floa
 
 def _tasks(teams: Teams | None, found: Abuse) -> Iterator[pd.DataFrame]:
     """What speaks for clusters whose harm may be somebody's task, kind by kind."""
-    for layer, share in ((HOST_LAYER, found.hosted), (TEST_LAYER, found.tested)):
-        at = np.flatnonzero(share >= LEAST_TASK)
-        said = [TASKS[layer].format(one) for one in share[at].tolist()]
-        yield _abuse_evidence(layer, at, np.log2(unauthorised(share[at])), said)
+    at = np.flatnonzero(found.hosted >= LEAST_TASK)
+    said = [
+        f"{share:.0%} of their events come from addresses of a known company or campus, where harm may be a task"
+        for share in found.hosted[at].tolist()
+    ]
+    yield _abuse_evidence(HOST_LAYER, at, np.log2(unauthorised(found.hosted[at])), said)
     if teams is not None:
         # Whose task harm is, is no question where there is none.
         at = np.flatnonzero((found.team >= LEAST_TASK) & (found.bits > 0))
-        yield _abuse_evidence(TEAM_LAYER, at, np.log2(1 - found.team[at]), teams.sentences(at))
+        yield _abuse_evidence(TEAM_LAYER, at, np.log2(1 - found.team[at]), teams.sentences(at, found.broad))
 
 
 def _made_when(teams: Teams) -> pd.DataFrame:

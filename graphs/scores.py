@@ -40,16 +40,16 @@ def untouched_scores(
     `harm` is of events, `conduct` of what is written as well; without them (None) it is the chance of having a mate
     at all (noisy or over candidate pairs), in a cluster coordination × membership.
     """
-    inside, worth, broad = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
+    inside, worth, aimless = formed.cluster >= 0, formed.coordination, np.zeros(len(accounts))
     if harm is not None:
         abuse = judge_clusters(accounts, formed, harm)
-        worth, broad = worth * abuse.probability, abuse.broad
+        worth, aimless = worth * abuse.probability, abuse.aimless
     part = np.zeros(len(accounts))
     part[inside] = worth[formed.cluster[inside]] * formed.membership[inside]
     mate = noisy_or(model, bits, slice(None), len(accounts))
     if conduct is None:
         return np.asarray(np.where(inside, part, mate * ALONE))
-    own = conduct.posterior * unauthorised(broad) * (ALONE + (1 - ALONE) * mate * part)
+    own = conduct.posterior * unauthorised(aimless) * (ALONE + (1 - ALONE) * mate * part)
     return np.asarray(1 - (1 - part) * (1 - own))
 
 

@@ -26,8 +26,9 @@ TEAM_LAYER = "team"
 TEAMS = 1 / 4
 """Share of teams among groups whose harm is plain, before anything else is known of them."""
 
-ENROLLED = 0.2
-"""Share of honest groups whose accounts were made at once: a class, a company that begins to use the product."""
+ENROLLED = 0.2, 0.6
+"""Share of honest groups whose accounts were made at once: a class, of those that are no customer's, and of those of
+one customer, which begins to use the product."""
 
 CUSTOMERS = 0.15, 0.5
 """Share of operations that are one customer's organization, and of teams."""
@@ -42,6 +43,9 @@ its beginning. People who sign up at once do so at any time."""
 MOST = 3.0
 """The most, in bits, that it says for abuse or against it when accounts were made."""
 
+LEAST_TOLD = 1.0
+"""Of fewer bits it is not told of what categories harm is."""
+
 MADE_LAYER = "made_when"
 
 _BINS = 256
@@ -49,14 +53,18 @@ _BINS = 256
 
 @dataclass(frozen=True)
 class Teams:
-    """By cluster, the `chance` that it is a team's, if its harm is plain, and what that is of: the bits that it was
-    made in one `campaign`, and the share of its members that are of one `customer`. And `late`, the bits for abuse by
-    when it was made, within `MOST`. All float64[clusters]."""
+    """By cluster, the `bits` that it is a team's, if its harm is plain, whatever the harm is, and what they are of:
+    the bits that it was made in one `campaign`, and the share of its members that are of one `customer`. And `late`,
+    the bits for abuse by when it was made, within `MOST`. All float64[clusters]."""
 
-    chance: FloatArray
+    bits: FloatArray
     campaign: FloatArray
     late: FloatArray
     customer: FloatArray
+
+    def chance(self, broad: FloatArray) -> FloatArray:
+        """The chance that each is a team's, by the bits for its harm being of all categories as well."""
+        return np.asarray(expit((self.bits + broad) * np.log(2)))
 
     def told_late(self, at: IntArray) -> list[str]:
         """What `late` says of some of the clusters, each in one sentence without its end."""
@@ -66,14 +74,13 @@ class Teams:
             for made, worth in zip(self.campaign[at].tolist(), self.late[at].tolist(), strict=True)
         ]
 
-    def sentences(self, at: IntArray) -> list[str]:
+    def sentences(self, at: IntArray, broad: FloatArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
         return [
-            f"{share:.0%} of its members are of one organization id, and its accounts were made"
-            f" {_how(made)}: by {may:.0%} a team whose task or"
-            " interest such prompts are"
-            for share, made, may in zip(
-                self.customer[at].tolist(), self.campaign[at].tolist(), self.chance[at].tolist(), strict=True
+            f"{share:.0%} of its members are of one organization id, its accounts were made {_how(made)}"
+            f"{_of_what(kinds)}: by {may:.0%} a team whose task or interest such prompts are"
+            for share, made, kinds, may in zip(
+                *(one[at].tolist() for one in (self.customer, self.campaign, broad, self.chance(broad))), strict=True
             )
         ]
 
@@ -81,15 +88,16 @@ class Teams:
 def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
     campaign, lately = campaign_bits(accounts.created, cluster, count)
-    enrolled = _of_either(campaign, ENROLLED)
-    made, late = (_of_either(one, 1 - BOUGHT) - enrolled for one in (campaign, lately))
     customer = customer_share(accounts.frame["org"].to_numpy(), cluster, count)
+    nobody, whole = ENROLLED
+    enrolled = _of_either(campaign, nobody + (whole - nobody) * customer)
+    made, late = (_of_either(one, 1 - BOUGHT) - enrolled for one in (campaign, lately))
     operation, team = CUSTOMERS
     # Where nobody has an organization, having none says nothing.
     of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
     of_customer *= (accounts.frame["org"].to_numpy() >= 0).any()
     bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
-    return Teams(np.asarray(expit(bits * np.log(2))), campaign, np.clip(late, -MOST, MOST), customer)
+    return Teams(bits, campaign, np.clip(late, -MOST, MOST), customer)
 
 
 def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> tuple[FloatArray, FloatArray]:
@@ -133,6 +141,12 @@ def _how(campaign: float) -> str:
     return "in one campaign" if campaign > 0 else "over as long as everybody’s"
 
 
-def _of_either(campaign: FloatArray, share: float) -> FloatArray:
+def _of_what(broad: float) -> str:
+    if abs(broad) < LEAST_TOLD:
+        return ""
+    return f", and its harm is of {'all categories' if broad > 0 else 'few categories'}"
+
+
+def _of_either(campaign: FloatArray, share: FloatArray | float) -> FloatArray:
     """log2 likelihood where a `share` is made in a campaign."""
     return np.asarray(np.logaddexp2(np.log2(share) + campaign, np.log2(1 - share)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ringwatch.graphs.abuse import (
+    RESOLD,
     USUAL_RATES,
     USUAL_SHARE,
     Harm,
@@ -13,8 +14,10 @@ from ringwatch.graphs.abuse import (
     account_harm,
     cluster_bits,
     learn_rates,
+    purposeless,
     without_purpose,
 )
+from ringwatch.graphs.accounts import NO_CATEGORIES, Categories
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import (
     LABEL_BITS,
@@ -177,24 +180,57 @@ def test_a_suspension_is_worth_how_much_more_of_the_abusive_are_suspended() -> N
     assert suspension_bits(score, honest[:0]) == 0.0
 
 
+def _categories(rows: list[list[int]]) -> Categories:
+    """What each account has of each category, one row an account."""
+    counts = np.array(rows)
+    account, kind = np.nonzero(counts)
+    return Categories(account, kind, counts[account, kind])
+
+
+RINGS = [[4, 0, 0, 0, 0], [3, 0, 0, 0, 0], [5, 0, 0, 0, 0], [0, 4, 0, 0, 0], [0, 3, 0, 0, 0], [0, 5, 0, 0, 1]]
+TESTERS = [[2, 1, 0, 3, 1], [0, 1, 2, 1, 1], [1, 2, 1, 0, 3]]
+
+
 def test_harm_of_all_categories_is_a_test_where_abuse_has_a_purpose() -> None:
-    harm = Harm(np.full(12, 4.0), 0.1)
-    cluster = np.repeat([0, 1, 2, 3], 3)
-    abuse = np.ones(4)
-    testers = np.repeat([-3.0, -3.0, -3.0, 3.0], 3)
-    account, by_cluster = without_purpose(harm, testers, abuse, cluster)
-    assert by_cluster[:3].tolist() == [0.0, 0.0, 0.0]
-    assert by_cluster[3] > 0.8
-    assert account[9:].min() > 0.7
+    harm = Harm(np.full(9, 4.0), 0.1)
+    cluster, abuse = np.repeat([0, 1, 2], 3), np.ones(3)
+    account, bits = without_purpose(harm, _categories(RINGS + TESTERS), abuse, cluster)
+    assert bits[:2].max() < -0.5
+    assert bits[2] > 1
+    assert account[:6].max() < account[6:].min()
     # Where what all operations do is of all categories, that tells nobody from them.
-    _, everywhere = without_purpose(harm, np.full(12, 3.0), abuse, cluster)
-    assert everywhere.max() < 0.05
-    # One member with a purpose outweighs two who tried little: the group is judged as a whole.
-    _, mixed = without_purpose(harm, np.r_[testers[:9], 1.0, 1.0, -6.0], abuse, cluster)
-    assert mixed[3] == 0.0
+    _, everywhere = without_purpose(harm, _categories(TESTERS * 3), abuse, cluster)
+    assert everywhere.max() < bits[2] / 2
+    # Testers who have favourites each are of all categories together.
+    favourites = [[3, 1, 0, 0, 0], [0, 0, 3, 1, 0], [1, 0, 0, 0, 3]]
+    _, together = without_purpose(harm, _categories(RINGS + favourites), abuse, cluster)
+    assert 0 < together[2] < bits[2]
+    # Whatever members who do no harm were once flagged for counts for nothing.
+    calm = Harm(np.where(np.arange(9) < 6, 4.0, -1.0), 0.1)
+    assert without_purpose(calm, _categories(RINGS + TESTERS), abuse, cluster)[1][2] == pytest.approx(0)
+
+
+def test_customers_of_a_reseller_have_a_purpose_each() -> None:
+    n = 12
+    cluster = np.repeat([0, 1], n // 2)
+    each = [[8 * (kind == account % 6) for kind in range(6)] for account in range(n // 2)]
+    mixed = [[2, 1, 1, 1, 2, 1] for _ in range(n // 2)]
+    categories = _categories(each + mixed)
+    resold, testers = without_purpose(Harm(np.full(n, 4.0), 0.1), categories, np.ones(2), cluster)[1]
+    assert purposeless(categories, cluster, 2).min() > 2, "both are of all categories together"
+    assert resold < testers - 1
+    assert resold < -np.log2(RESOLD)
+
+
+def test_what_one_account_repeats_is_said_once() -> None:
+    group = np.zeros(4, dtype=int)
+    few, many, most = (purposeless(_categories([[n, 0], [0, 2], [0, 2], [0, 2]]), group, 1)[0] for n in (2, 20, 2000))
+    assert few > many > 0, "three of four do another thing than the busy one"
+    assert most > -1, "which does not speak for all, all day as it may"
 
 
 def test_harm_that_nobody_named_says_nothing_of_purpose() -> None:
-    account, by_cluster = without_purpose(Harm(np.full(3, 4.0), 0.1), np.zeros(3), np.ones(1), np.zeros(3, dtype=int))
+    harm, cluster = Harm(np.full(3, 4.0), 0.1), np.zeros(3, dtype=int)
+    account, by_cluster = without_purpose(harm, NO_CATEGORIES, np.ones(1), cluster)
     assert account.tolist() == [0.0, 0.0, 0.0]
-    assert by_cluster.tolist() == [0.0]
+    assert by_cluster.tolist() == pytest.approx([0.0])

@@ -207,10 +207,10 @@ def test_who_tries_all_that_is_forbidden_is_less_surely_abusive_than_who_has_a_p
     place = _clusters(found).index({f"redteam{i}" for i in range(8)})
     assert place > 0
     assert found.clusters["abuse"].iloc[0] > 0.9
-    assert found.clusters["abuse"].iloc[place] < 0.4
-    told = found.evidence[found.evidence["layer"] == "no_purpose"]
-    assert told["cluster_id"].tolist() == [found.clusters["cluster_id"].iloc[place]]
-    assert told["against"].all()
+    assert found.clusters["abuse"].iloc[place] < 0.6
+    told = found.evidence[found.evidence["layer"] == "team"].set_index("cluster_id")["text"]
+    assert "its harm is of all categories" in told[found.clusters["cluster_id"].iloc[place]]
+    assert "all categories" not in told.get(found.clusters["cluster_id"].iloc[0], "")
     score = found.scores.set_index("account_id")["score"]
     assert score[score.index.str.startswith("redteam")].max() < score[score.index.str.startswith("ring")].min()
 

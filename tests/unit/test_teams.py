@@ -60,15 +60,17 @@ def test_the_later_a_campaign_the_more_it_is_an_operators_who_is_still_there() -
 
 def test_what_people_are_made_of_says_so_within_bounds() -> None:
     teams = find_teams(_accounts(), CLUSTER, len(GROUPS))
-    chance = dict(zip(GROUPS, teams.chance.tolist(), strict=True))
+    nothing = np.zeros(len(GROUPS))
+    chance = dict(zip(GROUPS, teams.chance(nothing).tolist(), strict=True))
     assert chance["campaign"] < 0.1 < chance["people"] < chance["customer"]
-    assert chance["campaign"] < chance["customer in a campaign"] < chance["customer"] < 0.8
+    assert 0.3 < chance["customer in a campaign"] < chance["customer"] < 0.8, "a company begins at once, mostly"
+    assert (teams.chance(nothing + 3) > teams.chance(nothing)).all(), "what is of all categories is a team's rather"
     assert teams.customer.tolist() == [0, 0, 1, 1, 0]
     without = find_teams(_accounts(organizations=False), CLUSTER, len(GROUPS))
-    odds = without.chance / (1 - without.chance) / (TEAMS / (1 - TEAMS))
+    odds = np.exp2(without.bits) / (TEAMS / (1 - TEAMS))
     assert odds[4] == pytest.approx(1), "nothing is known of the last, and of customers"
-    assert odds[0] == pytest.approx(ENROLLED / (1 - BOUGHT), rel=0.01)
-    assert odds[1] == pytest.approx((1 - ENROLLED) / BOUGHT, rel=0.05)
+    assert odds[0] == pytest.approx(ENROLLED[0] / (1 - BOUGHT), rel=0.01)
+    assert odds[1] == pytest.approx((1 - ENROLLED[0]) / BOUGHT, rel=0.05)
 
 
 def test_the_largest_organization_of_a_cluster_counts() -> None:
@@ -79,11 +81,16 @@ def test_the_largest_organization_of_a_cluster_counts() -> None:
 def test_reasons_say_what_was_found_and_verdicts_take_them_away() -> None:
     teams = find_teams(_accounts(), CLUSTER, len(GROUPS))
     nothing = np.zeros(len(GROUPS))
-    settled = np.where(np.arange(len(GROUPS)) == 1, 0.0, teams.chance)
-    *_, told = _tasks(teams, Abuse(nothing + 1, nothing, nothing, settled, nothing, nothing))
+    broad = np.array([0.0, 0, 2, -2, 0])
+    chance = teams.chance(broad)
+    settled = np.where(np.arange(len(GROUPS)) == 1, 0.0, chance)
+    *_, told = _tasks(teams, Abuse(nothing + 1, nothing, broad, settled, nothing, nothing))
     assert told["cluster"].tolist() == [2, 3, 4]
-    assert told["bits"].tolist() == pytest.approx(np.log2(1 - teams.chance[2:]), abs=1e-3)
+    assert told["bits"].tolist() == pytest.approx(np.log2(1 - chance[2:]), abs=1e-3)
     assert "100% of its members" in told["text"][1] and "as everybody’s" in told["text"][1]
     assert "in one campaign" in told["text"][0]
+    assert [("all categories" in text, "few categories" in text) for text in told["text"]] == [
+        (True, False), (False, True), (False, False),
+    ]  # fmt: skip
     *_, harmless = _tasks(teams, Abuse(nothing, nothing, nothing, settled, nothing, nothing))
     assert harmless.empty
