@@ -21,7 +21,7 @@ from scipy.special import expit
 from ringwatch.graphs.accounts import DAY, AccountTable, FloatArray, IntArray
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.logistic import curvature, ridge_logistic
-from ringwatch.graphs.teams import customer_share
+from ringwatch.graphs.teams import largest_share
 
 RIDGE = 2.0
 """What the weight of a trait weighs, in clusters, that is one standard deviation of it."""
@@ -88,7 +88,7 @@ def cluster_traits(
     size = known(each.size())
     age, spread = known(each["age"].median()), known(each["age"].quantile(0.9) - each["age"].quantile(0.1))
     events = known(each["events"].median())
-    customer = customer_share(frame["org"].to_numpy(), cluster, count)
+    customer = largest_share(frame["org"].to_numpy(), cluster, count)
     young = np.log1p(np.maximum(age, 0))
     found = [
         Trait("size", np.log2(np.maximum(size, 1)), size),

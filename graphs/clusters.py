@@ -30,7 +30,7 @@ from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
-from ringwatch.graphs.teams import MADE_LAYER, TEAM_LAYER, Teams, find_teams
+from ringwatch.graphs.teams import SIGNS, TEAM_LAYER, Teams, find_teams
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -45,7 +45,7 @@ BELONG = 0.5
 """A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
 HARM_LAYER, HOST_LAYER = "harm", "institution"
-ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, TEAM_LAYER, MADE_LAYER, *STANDING, *CHARACTER)
+ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, TEAM_LAYER, *SIGNS, *STANDING, *CHARACTER)
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
 LEAST_TASK = 0.1
@@ -184,7 +184,8 @@ def weigh_besides(
     besides, teams = people + alike + said, None
     if "teams" not in out:
         teams = find_teams(accounts, cluster, count)
-        besides, spoken = besides + teams.late, pd.concat([spoken, _made_when(teams)], ignore_index=True)
+        besides = besides + sum(sign.bits for sign in teams.signs)
+        spoken = pd.concat([spoken, *_signs(teams)], ignore_index=True)
     return replace(formed, rates=rates, learnt=learnt, besides=besides, spoken=spoken, teams=teams)
 
 
@@ -392,10 +393,11 @@ def _tasks(teams: Teams | None, found: Abuse) -> Iterator[pd.DataFrame]:
         yield _abuse_evidence(TEAM_LAYER, at, np.log2(1 - found.team[at]), teams.sentences(at, found.broad))
 
 
-def _made_when(teams: Teams) -> pd.DataFrame:
-    """What it says for abuse, or against it, when the accounts of clusters were made."""
-    at = np.flatnonzero(np.abs(teams.late.round(3)) >= LEAST_TOLD)
-    return _abuse_evidence(MADE_LAYER, at, teams.late[at], teams.told_late(at))
+def _signs(teams: Teams) -> Iterator[pd.DataFrame]:
+    """What speaks for the abuse of clusters, or against it, besides what their members did."""
+    for sign in teams.signs:
+        at = np.flatnonzero(np.abs(sign.bits.round(3)) >= LEAST_TOLD)
+        yield _abuse_evidence(sign.layer, at, sign.bits[at], [sign.text[one] for one in at.tolist()])
 
 
 def _abuse_evidence(layer: str, at: IntArray, bits: FloatArray, sentences: Sequence[str]) -> pd.DataFrame:

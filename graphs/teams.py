@@ -1,14 +1,17 @@
 """Whether harm that is plain to see is an operator's, or that of people whose task or interest it is.
 
 A red team, a clinic and a forum set off the same alarms as an operation does, over and over, so no number of alarms
-tells them apart. Two things do that harm has no part in. An operator makes accounts in a campaign; people come one by
-one, as everybody does. And a team mostly is a customer, with an organization of its own, which few operations have.
-Neither is sure: accounts are bought, classes sign up in a day, and there are malicious organizations. So this bounds
-what any harm can reach, as `abuse.unauthorised` does, and a verdict lifts it.
+tells them apart. Three things do. An operator makes accounts in a campaign; people come one by one, as everybody
+does, or at once where a company begins. A team mostly is a customer, with an organization of its own, which few
+operations have. And an operation has a purpose, where a team tries everything (`abuse.without_purpose`). None is
+sure: accounts are bought, classes sign up in a day, and there are malicious organizations. So this bounds what any
+harm can reach, as `abuse.unauthorised` does, and a verdict lifts it.
 
-When accounts were made also speaks for or against all clusters, those that no harm is seen at too. Accounts that do
-harm do not live long (Thomas and others, "Suspended accounts in retrospect: an analysis of Twitter spam", IMC 2011),
-so those that are there were made lately.
+Three signs also speak for or against all clusters, those that no harm is seen at too. Accounts that do harm do not
+live long (Thomas and others, "Suspended accounts in retrospect: an analysis of Twitter spam", IMC 2011), so those
+that are there were made lately. Accounts that one party works are worked evenly, by a plan or a script, where people
+differ many times over in how much they use anything. And people who know each other mostly live in one country,
+where an operator has accounts wherever there are cards, phones and proxies.
 """
 
 from __future__ import annotations
@@ -46,33 +49,49 @@ MOST = 3.0
 LEAST_TOLD = 1.0
 """Of fewer bits it is not told of what categories harm is."""
 
-MADE_LAYER = "made_when"
+EVEN = 0.6
+"""By how much of everybody's standard deviation an operator's accounts differ in the logarithm of their events."""
+
+CROSSED = 0.1
+"""Share of operations that are worked as unevenly as people are, and of people's groups that are as even."""
+
+ABROAD = 0.4, 0.2
+"""Share of operations, and of people's groups, of whose members less than `HOME` is of one country."""
+
+HOME, LEAST_KNOWN = 0.75, 3
+"""Of fewer members whose country is known nothing is said."""
+
+MADE_LAYER, EVEN_LAYER, ABROAD_LAYER = "made_when", "evenness", "countries"
+SIGNS = (MADE_LAYER, EVEN_LAYER, ABROAD_LAYER)
+"""Layers of what speaks for or against the abuse of clusters, whether harm is seen or not."""
 
 _BINS = 256
 
 
 @dataclass(frozen=True)
+class Sign:
+    """One sign: its layer, the `bits` for the abuse of each cluster, float64[clusters], and what it says of each, in
+    one sentence without its end."""
+
+    layer: str
+    bits: FloatArray
+    text: list[str]
+
+
+@dataclass(frozen=True)
 class Teams:
-    """By cluster, the `bits` that it is a team's, if its harm is plain, whatever the harm is, and what they are of:
-    the bits that it was made in one `campaign`, and the share of its members that are of one `customer`. And `late`,
-    the bits for abuse by when it was made, within `MOST`. All float64[clusters]."""
+    """By cluster, the `bits` that it is a team's, if its harm is plain, whatever the harm is, and some of what they
+    are of: the bits that it was made in one `campaign`, and the share of its members that are of one `customer`;
+    float64[clusters]. And the `signs`, in the order of `SIGNS`."""
 
     bits: FloatArray
     campaign: FloatArray
-    late: FloatArray
     customer: FloatArray
+    signs: tuple[Sign, ...]
 
     def chance(self, broad: FloatArray) -> FloatArray:
         """The chance that each is a team's, by the bits for its harm being of all categories as well."""
         return np.asarray(expit((self.bits + broad) * np.log(2)))
-
-    def told_late(self, at: IntArray) -> list[str]:
-        """What `late` says of some of the clusters, each in one sentence without its end."""
-        return [
-            f"Its accounts were made {_how(made)}, {'as' if worth > 0 else 'unlike'} those of operators who are still"
-            " there mostly are"
-            for made, worth in zip(self.campaign[at].tolist(), self.late[at].tolist(), strict=True)
-        ]
 
     def sentences(self, at: IntArray, broad: FloatArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
@@ -87,17 +106,71 @@ class Teams:
 
 def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
+    frame = accounts.frame
+    org = frame["org"].to_numpy()
     campaign, lately = campaign_bits(accounts.created, cluster, count)
-    customer = customer_share(accounts.frame["org"].to_numpy(), cluster, count)
+    customer = largest_share(org, cluster, count)
     nobody, whole = ENROLLED
     enrolled = _of_either(campaign, nobody + (whole - nobody) * customer)
     made, late = (_of_either(one, 1 - BOUGHT) - enrolled for one in (campaign, lately))
+    even = _evenness(frame["events"].to_numpy(dtype=np.float64), cluster, count)
+    abroad = _abroad(frame["country"].to_numpy(), cluster, count)
     operation, team = CUSTOMERS
     # Where nobody has an organization, having none says nothing.
     of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
-    of_customer *= (accounts.frame["org"].to_numpy() >= 0).any()
-    bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
-    return Teams(bits, campaign, np.clip(late, -MOST, MOST), customer)
+    of_customer *= (org >= 0).any()
+    bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer - even.bits - abroad.bits
+    return Teams(bits, campaign, customer, (_made_when(campaign, np.clip(late, -MOST, MOST)), even, abroad))
+
+
+def _made_when(campaign: FloatArray, late: FloatArray) -> Sign:
+    return Sign(
+        MADE_LAYER,
+        late,
+        [
+            f"Its accounts were made {_how(made)}, {'as' if worth > 0 else 'unlike'} those of operators who are still"
+            " there mostly are"
+            for made, worth in zip(campaign.tolist(), late.tolist(), strict=True)
+        ],
+    )
+
+
+def _evenness(events: FloatArray, cluster: IntArray, count: int) -> Sign:
+    """How evenly members are at work: their events are log-normal, of everybody's variance or of an operator's."""
+    active = events > 0
+    log = np.log(events, out=np.zeros(len(events)), where=active)
+    usual = float(log[active].var()) if active.any() else 0.0
+    inside = np.flatnonzero(active & (cluster >= 0))
+    of, log = cluster[inside], log[inside]
+    size = np.bincount(of, minlength=count)
+    mean = np.bincount(of, log, minlength=count) / np.maximum(size, 1)
+    squares = np.bincount(of, (log - mean[of]) ** 2, minlength=count)
+    free = np.maximum(size - 1, 0)
+    ratio = -(free * np.log(EVEN) + squares / 2 / max(usual, 1e-9) * (EVEN**-2 - 1)) / np.log(2)
+    ratio *= usual > 1e-9  # where everybody does as much, evenness is nobody's sign
+    bits = _of_either(ratio, 1 - CROSSED) - _of_either(ratio, CROSSED)
+    times = np.exp(np.sqrt(squares / np.maximum(free, 1))).tolist()
+    people = np.exp(np.sqrt(usual))
+    return Sign(
+        EVEN_LAYER,
+        bits,
+        [
+            f"Its members differ by a factor of {one:.1f} in how much they do, where everybody does by {people:.1f}"
+            for one in times
+        ],
+    )
+
+
+def _abroad(country: IntArray, cluster: IntArray, count: int) -> Sign:
+    """Whether members are of one country, of those that it is known of."""
+    inside = cluster[cluster >= 0]
+    known = np.bincount(cluster[(cluster >= 0) & (country >= 0)], minlength=count)
+    share = largest_share(country, cluster, count) * np.bincount(inside, minlength=count) / np.maximum(known, 1)
+    operation, people = ABROAD
+    bits = np.full(count, np.log2((1 - operation) / (1 - people)))
+    bits[share < HOME] = np.log2(operation / people)
+    bits[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
+    return Sign(ABROAD_LAYER, bits, [f"{one:.0%} of its members are of one country" for one in share.tolist()])
 
 
 def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> tuple[FloatArray, FloatArray]:
@@ -127,11 +200,11 @@ def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> tuple[F
     return np.asarray(of_any), np.asarray(of_late)
 
 
-def customer_share(org: IntArray, cluster: IntArray, count: int) -> FloatArray:
-    """The largest share of the members of each cluster that one organization has; `org` is that of each account, -1
-    for none."""
-    some = np.flatnonzero((cluster >= 0) & (org >= 0))
-    pairs, members = np.unique(np.stack([cluster[some], org[some]]), axis=1, return_counts=True)
+def largest_share(of: IntArray, cluster: IntArray, count: int) -> FloatArray:
+    """The largest share of the members of each cluster that one organization, or country, has; `of` is that of each
+    account, -1 for none."""
+    some = np.flatnonzero((cluster >= 0) & (of >= 0))
+    pairs, members = np.unique(np.stack([cluster[some], of[some]]), axis=1, return_counts=True)
     most = np.zeros(count)
     np.maximum.at(most, pairs[0], members)
     return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))

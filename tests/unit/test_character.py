@@ -20,7 +20,7 @@ from ringwatch.graphs.character import (
 from ringwatch.graphs.clusters import BESIDES, Formed, weigh_besides
 from ringwatch.graphs.evidence import Model, Shared
 from ringwatch.graphs.standing import Standing
-from ringwatch.graphs.teams import MADE_LAYER
+from ringwatch.graphs.teams import SIGNS
 
 
 def _world(seed: int, seen: float, count: int = 200) -> tuple[list[Trait], FloatArray, BoolArray]:
@@ -121,7 +121,15 @@ def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
     ids = [f"a{k:03}" for k in range(n)]
     wording = np.where(bad, 0.2, 0.01) * rng.uniform(0.5, 2, n)
     frame = pd.DataFrame(
-        {"account_id": ids, "created_at": created, "last_seen": now, "events": 5, "org": -1, "wording": wording}
+        {
+            "account_id": ids,
+            "created_at": created,
+            "last_seen": now,
+            "events": rng.integers(1, 500, n),
+            "org": -1,
+            "country": cluster % 7,
+            "wording": wording,
+        }
     )
     accounts = AccountTable(frame, harm_known=True)
     # Harm is seen at every other abusive cluster.
@@ -141,7 +149,7 @@ def test_likeness_and_standing_can_be_left_out_each_by_itself() -> None:
     people, spoken = said("likeness", "wording")
     wrote, written = said("likeness", "standing")
     _, when = said("likeness", "standing", "wording", teams=True)
-    assert when == {MADE_LAYER}
+    assert when == {*SIGNS}
     assert likened and likened <= set(CHARACTER) and spoken == {"old_accounts"} and written == {"wording"}
     assert layers == likened | spoken | written
     assert min(np.abs(one).max() for one in (people, alike, wrote)) > 0.5

@@ -7,9 +7,21 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.accounts import DAY, AccountTable
-from ringwatch.graphs.clusters import Abuse, _made_when, _tasks
+from ringwatch.graphs.clusters import Abuse, _signs, _tasks
 from ringwatch.graphs.standing import BOUGHT
-from ringwatch.graphs.teams import ENROLLED, LATE, MOST, TEAMS, campaign_bits, customer_share, find_teams
+from ringwatch.graphs.teams import (
+    ABROAD,
+    CROSSED,
+    ENROLLED,
+    LATE,
+    MOST,
+    TEAMS,
+    _abroad,
+    _evenness,
+    campaign_bits,
+    find_teams,
+    largest_share,
+)
 
 EACH, EVERYBODY = 10, 2000
 GROUPS = ("campaign", "people", "customer in a campaign", "customer", "nobody knows when")
@@ -26,7 +38,8 @@ def _accounts(*, organizations: bool = True) -> AccountTable:
     if organizations:
         org[np.isin(CLUSTER, [2, 3])] = 0
     ids = [f"a{k:04}" for k in range(len(created))]
-    return AccountTable(pd.DataFrame({"account_id": ids, "created_at": created, "org": org}), harm_known=True)
+    frame = pd.DataFrame({"account_id": ids, "created_at": created, "org": org, "events": 0, "country": -1})
+    return AccountTable(frame, harm_known=True)
 
 
 def test_accounts_of_one_day_are_a_campaign_and_those_of_all_days_are_not() -> None:
@@ -47,15 +60,44 @@ def test_the_later_a_campaign_the_more_it_is_an_operators_who_is_still_there() -
     everybody = np.linspace(0, 400, EVERYBODY)
     made = np.r_[np.full(10, 30.0), np.full(10, 200.0), np.full(10, 390.0), np.linspace(5, 395, 10), everybody] * DAY
     cluster = np.r_[np.repeat(np.arange(4), 10), np.full(EVERYBODY, -1)]
-    frame = pd.DataFrame({"account_id": np.arange(len(made)).astype(str), "created_at": made, "org": -1})
+    ids = np.arange(len(made)).astype(str)
+    frame = pd.DataFrame({"account_id": ids, "created_at": made, "org": -1, "events": 0, "country": -1})
     teams = find_teams(AccountTable(frame, harm_known=True), cluster, 4)
-    early, middle, late, never = teams.late.tolist()
+    early, middle, late, never = teams.signs[0].bits.tolist()
     assert early < 0 < middle < late <= MOST and never < 0
     assert early + LATE > late, "of everybody at once some are a class"
-    told = _made_when(teams)
+    told, *others = _signs(teams)
+    assert all(one.empty for one in others), "nothing is known of what they do, and where"
     assert told["cluster"].tolist() == [1, 2, 3] and told["against"].tolist() == [False, False, True]
     assert "in one campaign, as those of operators" in told["text"][1]
     assert "as long as everybody’s, unlike" in told["text"][2]
+
+
+def test_accounts_that_one_party_works_are_worked_evenly() -> None:
+    rng = np.random.default_rng(7)
+    everybody = np.exp(rng.normal(3, 1.2, EVERYBODY)).astype(int) + 1
+    even, uneven = [20, 22, 30, 18, 25, 21, 19, 28], [1, 400, 20, 3, 90, 7, 1000, 15]
+    events = np.r_[even, uneven, [20, 22, 30], np.full(8, 0), everybody]
+    cluster = np.r_[np.repeat([0, 1], 8), [2, 2, 2], np.full(8, 3), np.full(EVERYBODY, -1)]
+    sign = _evenness(events.astype(float), cluster, 4)
+    bound = np.log2(1 / CROSSED - 1)
+    assert sign.bits[0] == pytest.approx(bound, abs=0.5) and sign.bits[1] == pytest.approx(-bound, abs=0.1)
+    assert 0 < sign.bits[2] < sign.bits[0] - 0.5, "three may be as even by chance"
+    assert sign.bits[3] == pytest.approx(0), "nobody did anything"
+    assert "by a factor of 1.2" in sign.text[0] and "everybody does by 3.1" in sign.text[0]
+    same = _evenness(np.where(cluster == 1, 5.0, 5.0), cluster, 4)
+    assert same.bits.tolist() == pytest.approx([0, 0, 0, 0]), "where all are alike it tells nobody"
+
+
+def test_members_of_several_countries_are_an_operators_rather() -> None:
+    country = np.array([4, 4, 4, 7, 1, 2, 4, 5, 4, -1, -1, 3, 9, 9])
+    cluster = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, -1, -1])
+    sign = _abroad(country, cluster, 3)
+    operation, people = ABROAD
+    home = np.log2((1 - operation) / (1 - people))
+    assert sign.bits.tolist() == pytest.approx([home, np.log2(operation / people), 0]), "of the last two are known"
+    assert sign.text[1] == "25% of its members are of one country"
+    assert not _abroad(np.where(country < 0, -1, 4), cluster, 3).bits.any(), "where all are of one it says nothing"
 
 
 def test_what_people_are_made_of_says_so_within_bounds() -> None:
@@ -75,7 +117,7 @@ def test_what_people_are_made_of_says_so_within_bounds() -> None:
 
 def test_the_largest_organization_of_a_cluster_counts() -> None:
     org = np.array([4, 4, 7, -1, 7, 9])
-    assert customer_share(org, np.array([0, 0, 0, 0, 1, -1]), 3).tolist() == [0.5, 1, 0]
+    assert largest_share(org, np.array([0, 0, 0, 0, 1, -1]), 3).tolist() == [0.5, 1, 0]
 
 
 def test_reasons_say_what_was_found_and_verdicts_take_them_away() -> None:
