@@ -183,7 +183,7 @@ def weigh_besides(
     spoken = pd.concat([spoken, told, quoted], ignore_index=True)
     besides, teams = people + alike + said, None
     if "teams" not in out:
-        teams = find_teams(accounts, cluster, count)
+        teams = find_teams(accounts, cluster, learnt)
         besides = besides + sum(sign.bits for sign in teams.signs)
         spoken = pd.concat([spoken, *_signs(teams)], ignore_index=True)
     return replace(formed, rates=rates, learnt=learnt, besides=besides, spoken=spoken, teams=teams)

@@ -52,11 +52,11 @@ LEAST_TOLD = 1.0
 EVEN = 0.6
 """By how much of everybody's standard deviation an operator's accounts differ in the logarithm of their events."""
 
-CROSSED = 0.1
-"""Share of operations that are worked as unevenly as people are, and of people's groups that are as even."""
+USUALLY_EVEN, USUALLY_ABROAD = (0.9, 0.1), (0.4, 0.2)
+"""Share of operations, and of people's groups, that are so even, and of whose members less than `HOME` is of one
+country, before the data says anything, and as how many clusters that counts."""
 
-ABROAD = 0.4, 0.2
-"""Share of operations, and of people's groups, of whose members less than `HOME` is of one country."""
+USUAL = 10.0
 
 HOME, LEAST_KNOWN = 0.75, 3
 """Of fewer members whose country is known nothing is said."""
@@ -65,6 +65,8 @@ MADE_LAYER, EVEN_LAYER, ABROAD_LAYER = "made_when", "evenness", "countries"
 SIGNS = (MADE_LAYER, EVEN_LAYER, ABROAD_LAYER)
 """Layers of what speaks for or against the abuse of clusters, whether harm is seen or not."""
 
+EM_STEPS = 20
+SURE = 30.0
 _BINS = 256
 
 
@@ -91,7 +93,7 @@ class Teams:
 
     def chance(self, broad: FloatArray) -> FloatArray:
         """The chance that each is a team's, by the bits for its harm being of all categories as well."""
-        return np.asarray(expit((self.bits + broad) * np.log(2)))
+        return _chance(self.bits + broad)
 
     def sentences(self, at: IntArray, broad: FloatArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
@@ -104,8 +106,13 @@ class Teams:
         ]
 
 
-def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
-    """How likely each of `count` clusters is a team's; `cluster` is that of each account, -1 for none."""
+def find_teams(accounts: AccountTable, cluster: IntArray, abuse: FloatArray) -> Teams:
+    """How likely each cluster is a team's, and what else tells of an operator.
+
+    Args:
+        cluster: of each account, -1 for none. abuse: float64[clusters], the probability by what members did.
+    """
+    count = len(abuse)
     frame = accounts.frame
     org = frame["org"].to_numpy()
     campaign, lately = campaign_bits(accounts.created, cluster, count)
@@ -113,14 +120,33 @@ def find_teams(accounts: AccountTable, cluster: IntArray, count: int) -> Teams:
     nobody, whole = ENROLLED
     enrolled = _of_either(campaign, nobody + (whole - nobody) * customer)
     made, late = (_of_either(one, 1 - BOUGHT) - enrolled for one in (campaign, lately))
-    even = _evenness(frame["events"].to_numpy(dtype=np.float64), cluster, count)
-    abroad = _abroad(frame["country"].to_numpy(), cluster, count)
     operation, team = CUSTOMERS
     # Where nobody has an organization, having none says nothing.
     of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
     of_customer *= (org >= 0).any()
-    bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer - even.bits - abroad.bits
-    return Teams(bits, campaign, customer, (_made_when(campaign, np.clip(late, -MOST, MOST)), even, abroad))
+    bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
+    operators = abuse * (1 - _chance(bits))
+    even = _evenness(frame["events"].to_numpy(dtype=np.float64), cluster, operators, 1 - abuse)
+    abroad = _abroad(frame["country"].to_numpy(), cluster, operators, 1 - abuse)
+    signs = (_made_when(campaign, np.clip(late, -MOST, MOST)), even, abroad)
+    return Teams(bits - even.bits - abroad.bits, campaign, customer, signs)
+
+
+def _learnt(ratio: FloatArray, operators: FloatArray, people: FloatArray, usual: tuple[float, float]) -> FloatArray:
+    """Bits for an operation by something that clusters have or not, float64[clusters]. What shares of operations and
+    of people's groups have it is learnt by EM from the clusters, as far as each is the one and the other.
+
+    Args:
+        ratio: log2 likelihood of each cluster where it has it against where it has not; 0 where nothing is known.
+        operators, people: how far each is an operation, and people's. usual: the shares to begin with.
+    """
+    shares = list(usual)
+    known = ratio != 0
+    for _ in range(EM_STEPS):
+        for which, weight in enumerate((operators * known, people * known)):
+            has = expit((np.log2(shares[which] / (1 - shares[which])) + ratio) * np.log(2))
+            shares[which] = float((weight @ has + USUAL * usual[which]) / (weight.sum() + USUAL))
+    return np.clip(_of_either(ratio, shares[0]) - _of_either(ratio, shares[1]), -MOST, MOST)
 
 
 def _made_when(campaign: FloatArray, late: FloatArray) -> Sign:
@@ -135,9 +161,9 @@ def _made_when(campaign: FloatArray, late: FloatArray) -> Sign:
     )
 
 
-def _evenness(events: FloatArray, cluster: IntArray, count: int) -> Sign:
+def _evenness(events: FloatArray, cluster: IntArray, operators: FloatArray, people: FloatArray) -> Sign:
     """How evenly members are at work: their events are log-normal, of everybody's variance or of an operator's."""
-    active = events > 0
+    active, count = events > 0, len(people)
     log = np.log(events, out=np.zeros(len(events)), where=active)
     usual = float(log[active].var()) if active.any() else 0.0
     inside = np.flatnonzero(active & (cluster >= 0))
@@ -148,28 +174,28 @@ def _evenness(events: FloatArray, cluster: IntArray, count: int) -> Sign:
     free = np.maximum(size - 1, 0)
     ratio = -(free * np.log(EVEN) + squares / 2 / max(usual, 1e-9) * (EVEN**-2 - 1)) / np.log(2)
     ratio *= usual > 1e-9  # where everybody does as much, evenness is nobody's sign
-    bits = _of_either(ratio, 1 - CROSSED) - _of_either(ratio, CROSSED)
+    bits = _learnt(ratio, operators, people, USUALLY_EVEN)
     times = np.exp(np.sqrt(squares / np.maximum(free, 1))).tolist()
-    people = np.exp(np.sqrt(usual))
+    everybody = np.exp(np.sqrt(usual))
     return Sign(
         EVEN_LAYER,
         bits,
         [
-            f"Its members differ by a factor of {one:.1f} in how much they do, where everybody does by {people:.1f}"
+            f"Its members differ by a factor of {one:.1f} in how much they do, everybody by one of {everybody:.1f}"
             for one in times
         ],
     )
 
 
-def _abroad(country: IntArray, cluster: IntArray, count: int) -> Sign:
+def _abroad(country: IntArray, cluster: IntArray, operators: FloatArray, people: FloatArray) -> Sign:
     """Whether members are of one country, of those that it is known of."""
-    inside = cluster[cluster >= 0]
+    count = len(people)
     known = np.bincount(cluster[(cluster >= 0) & (country >= 0)], minlength=count)
-    share = largest_share(country, cluster, count) * np.bincount(inside, minlength=count) / np.maximum(known, 1)
-    operation, people = ABROAD
-    bits = np.full(count, np.log2((1 - operation) / (1 - people)))
-    bits[share < HOME] = np.log2(operation / people)
-    bits[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
+    size = np.bincount(cluster[cluster >= 0], minlength=count)
+    share = largest_share(country, cluster, count) * size / np.maximum(known, 1)
+    ratio = np.where(share < HOME, SURE, -SURE)
+    ratio[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
+    bits = _learnt(ratio, operators, people, USUALLY_ABROAD)
     return Sign(ABROAD_LAYER, bits, [f"{one:.0%} of its members are of one country" for one in share.tolist()])
 
 
@@ -208,6 +234,10 @@ def largest_share(of: IntArray, cluster: IntArray, count: int) -> FloatArray:
     most = np.zeros(count)
     np.maximum.at(most, pairs[0], members)
     return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))
+
+
+def _chance(bits: FloatArray) -> FloatArray:
+    return np.asarray(expit(bits * np.log(2)))
 
 
 def _how(campaign: float) -> str:

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ringwatch.graphs.accounts import DAY, AccountTable
+from ringwatch.graphs.accounts import DAY, AccountTable, BoolArray
 from ringwatch.graphs.clusters import Abuse, _signs, _tasks
 from ringwatch.graphs.standing import BOUGHT
 from ringwatch.graphs.teams import (
-    ABROAD,
-    CROSSED,
     ENROLLED,
     LATE,
     MOST,
     TEAMS,
+    USUALLY_ABROAD,
+    USUALLY_EVEN,
     _abroad,
     _evenness,
     campaign_bits,
@@ -62,7 +62,7 @@ def test_the_later_a_campaign_the_more_it_is_an_operators_who_is_still_there() -
     cluster = np.r_[np.repeat(np.arange(4), 10), np.full(EVERYBODY, -1)]
     ids = np.arange(len(made)).astype(str)
     frame = pd.DataFrame({"account_id": ids, "created_at": made, "org": -1, "events": 0, "country": -1})
-    teams = find_teams(AccountTable(frame, harm_known=True), cluster, 4)
+    teams = find_teams(AccountTable(frame, harm_known=True), cluster, np.zeros(4))
     early, middle, late, never = teams.signs[0].bits.tolist()
     assert early < 0 < middle < late <= MOST and never < 0
     assert early + LATE > late, "of everybody at once some are a class"
@@ -79,36 +79,59 @@ def test_accounts_that_one_party_works_are_worked_evenly() -> None:
     even, uneven = [20, 22, 30, 18, 25, 21, 19, 28], [1, 400, 20, 3, 90, 7, 1000, 15]
     events = np.r_[even, uneven, [20, 22, 30], np.full(8, 0), everybody]
     cluster = np.r_[np.repeat([0, 1], 8), [2, 2, 2], np.full(8, 3), np.full(EVERYBODY, -1)]
-    sign = _evenness(events.astype(float), cluster, 4)
-    bound = np.log2(1 / CROSSED - 1)
-    assert sign.bits[0] == pytest.approx(bound, abs=0.5) and sign.bits[1] == pytest.approx(-bound, abs=0.1)
+    nothing = np.zeros(4)
+    sign = _evenness(events.astype(float), cluster, nothing, nothing)
+    operation, people = USUALLY_EVEN
+    assert sign.bits[0] == pytest.approx(min(np.log2(operation / people), MOST), abs=0.5)
+    assert sign.bits[1] == pytest.approx(max(np.log2((1 - operation) / (1 - people)), -MOST), abs=0.2)
     assert 0 < sign.bits[2] < sign.bits[0] - 0.5, "three may be as even by chance"
     assert sign.bits[3] == pytest.approx(0), "nobody did anything"
-    assert "by a factor of 1.2" in sign.text[0] and "everybody does by 3.1" in sign.text[0]
-    same = _evenness(np.where(cluster == 1, 5.0, 5.0), cluster, 4)
+    assert "by a factor of 1.2" in sign.text[0] and "everybody by one of 3.1" in sign.text[0]
+    same = _evenness(np.full(len(cluster), 5.0), cluster, nothing, nothing)
     assert same.bits.tolist() == pytest.approx([0, 0, 0, 0]), "where all are alike it tells nobody"
 
 
 def test_members_of_several_countries_are_an_operators_rather() -> None:
     country = np.array([4, 4, 4, 7, 1, 2, 4, 5, 4, -1, -1, 3, 9, 9])
     cluster = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, -1, -1])
-    sign = _abroad(country, cluster, 3)
-    operation, people = ABROAD
+    nothing = np.zeros(3)
+    sign = _abroad(country, cluster, nothing, nothing)
+    operation, people = USUALLY_ABROAD
     home = np.log2((1 - operation) / (1 - people))
     assert sign.bits.tolist() == pytest.approx([home, np.log2(operation / people), 0]), "of the last two are known"
     assert sign.text[1] == "25% of its members are of one country"
-    assert not _abroad(np.where(country < 0, -1, 4), cluster, 3).bits.any(), "where all are of one it says nothing"
+    same = _abroad(np.where(country < 0, -1, 4), cluster, nothing, nothing)
+    assert same.bits.tolist() == pytest.approx([0, 0, 0]), "where all are of one it says nothing"
+
+
+def test_how_much_a_sign_says_is_learnt_from_what_clusters_did() -> None:
+    clusters = 100
+    abroad = np.arange(clusters) % 2 == 0
+    country = np.where(np.repeat(abroad, 4), np.tile([1, 2, 3, 4], clusters), 1)
+    cluster = np.repeat(np.arange(clusters), 4)
+    does_harm = np.arange(clusters) < 40
+
+    def said(operators: BoolArray) -> list[float]:
+        found: list[float] = _abroad(country, cluster, operators * 1.0, 1.0 - operators).bits[:2].tolist()
+        return found
+
+    usual = _abroad(country, cluster, np.zeros(clusters), np.zeros(clusters)).bits
+    # Harm at the clusters of several countries, at those of one, and at as many of either.
+    with_harm, without, either = said(does_harm & abroad), said(does_harm & ~abroad), said(does_harm)
+    assert with_harm[0] > usual[0] > 0 > usual[1] > with_harm[1]
+    assert without[0] < 0 < without[1], "then it speaks for people"
+    assert abs(either[0]) < 0.3 and abs(either[1]) < 0.3, "then it says next to nothing"
 
 
 def test_what_people_are_made_of_says_so_within_bounds() -> None:
-    teams = find_teams(_accounts(), CLUSTER, len(GROUPS))
+    teams = find_teams(_accounts(), CLUSTER, np.zeros(len(GROUPS)))
     nothing = np.zeros(len(GROUPS))
     chance = dict(zip(GROUPS, teams.chance(nothing).tolist(), strict=True))
     assert chance["campaign"] < 0.1 < chance["people"] < chance["customer"]
     assert 0.3 < chance["customer in a campaign"] < chance["customer"] < 0.8, "a company begins at once, mostly"
     assert (teams.chance(nothing + 3) > teams.chance(nothing)).all(), "what is of all categories is a team's rather"
     assert teams.customer.tolist() == [0, 0, 1, 1, 0]
-    without = find_teams(_accounts(organizations=False), CLUSTER, len(GROUPS))
+    without = find_teams(_accounts(organizations=False), CLUSTER, np.zeros(len(GROUPS)))
     odds = np.exp2(without.bits) / (TEAMS / (1 - TEAMS))
     assert odds[4] == pytest.approx(1), "nothing is known of the last, and of customers"
     assert odds[0] == pytest.approx(ENROLLED[0] / (1 - BOUGHT), rel=0.01)
@@ -121,7 +144,7 @@ def test_the_largest_organization_of_a_cluster_counts() -> None:
 
 
 def test_reasons_say_what_was_found_and_verdicts_take_them_away() -> None:
-    teams = find_teams(_accounts(), CLUSTER, len(GROUPS))
+    teams = find_teams(_accounts(), CLUSTER, np.zeros(len(GROUPS)))
     nothing = np.zeros(len(GROUPS))
     broad = np.array([0.0, 0, 2, -2, 0])
     chance = teams.chance(broad)
