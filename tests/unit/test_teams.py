@@ -112,7 +112,8 @@ def test_how_much_a_sign_says_is_learnt_from_what_clusters_did() -> None:
     does_harm = np.arange(clusters) < 40
 
     def said(operators: BoolArray) -> list[float]:
-        found: list[float] = _abroad(country, cluster, operators * 1.0, 1.0 - operators).bits[:2].tolist()
+        weight = operators.astype(np.float64)
+        found: list[float] = _abroad(country, cluster, weight, np.asarray(1 - weight)).bits[:2].tolist()
         return found
 
     usual = _abroad(country, cluster, np.zeros(clusters), np.zeros(clusters)).bits
