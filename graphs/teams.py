@@ -44,7 +44,7 @@ LATE = 4.0
 its beginning. People who sign up at once do so at any time."""
 
 MOST = 3.0
-"""The most, in bits, that it says for abuse or against it when accounts were made."""
+"""The most, in bits, that one sign says for abuse or against it."""
 
 LEAST_TOLD = 1.0
 """Of fewer bits it is not told of what categories harm is."""
@@ -53,13 +53,14 @@ EVEN = 0.6
 """By how much of everybody's standard deviation an operator's accounts differ in the logarithm of their events."""
 
 USUALLY_EVEN, USUALLY_ABROAD = (0.9, 0.1), (0.4, 0.2)
-"""Share of operations, and of people's groups, that are so even, and of whose members less than `HOME` is of one
-country, before the data says anything, and as how many clusters that counts."""
+"""Share of operations, and of people's groups, that are so even, and that are of several countries, before the data
+says anything."""
 
 USUAL = 10.0
+"""As how many clusters of either that counts."""
 
 HOME, LEAST_KNOWN = 0.75, 3
-"""Of fewer members whose country is known nothing is said."""
+"""A cluster is of one country where that has this share of its members or more, and so many are known."""
 
 MADE_LAYER, EVEN_LAYER, ABROAD_LAYER = "made_when", "evenness", "countries"
 SIGNS = (MADE_LAYER, EVEN_LAYER, ABROAD_LAYER)
