@@ -197,7 +197,11 @@ def _abroad(country: IntArray, cluster: IntArray, operators: FloatArray, people:
     ratio = np.where(share < HOME, SURE, -SURE)
     ratio[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
     bits = _learnt(ratio, operators, people, USUALLY_ABROAD)
-    return Sign(ABROAD_LAYER, bits, [f"{one:.0%} of its members are of one country" for one in share.tolist()])
+    text = [
+        f"{'' if one >= HOME else 'No more than '}{one:.0%} of its members are of one country"
+        for one in share.tolist()
+    ]
+    return Sign(ABROAD_LAYER, bits, text)
 
 
 def campaign_bits(created: FloatArray, cluster: IntArray, count: int) -> tuple[FloatArray, FloatArray]:

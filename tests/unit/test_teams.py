@@ -99,7 +99,8 @@ def test_members_of_several_countries_are_an_operators_rather() -> None:
     operation, people = USUALLY_ABROAD
     home = np.log2((1 - operation) / (1 - people))
     assert sign.bits.tolist() == pytest.approx([home, np.log2(operation / people), 0]), "of the last two are known"
-    assert sign.text[1] == "25% of its members are of one country"
+    assert sign.text[0] == "75% of its members are of one country"
+    assert sign.text[1] == "No more than 25% of its members are of one country"
     same = _abroad(np.where(country < 0, -1, 4), cluster, nothing, nothing)
     assert same.bits.tolist() == pytest.approx([0, 0, 0]), "where all are of one it says nothing"
 
