@@ -46,7 +46,7 @@ its beginning. People who sign up at once do so at any time."""
 MOST = 3.0
 """The most, in bits, that one sign says for abuse or against it."""
 
-LEAST_TOLD = 1.0
+LEAST_BROAD = 1.0
 """Of fewer bits it is not told of what categories harm is."""
 
 EVEN = 0.6
@@ -68,6 +68,8 @@ SIGNS = (MADE_LAYER, EVEN_LAYER, ABROAD_LAYER)
 
 EM_STEPS = 20
 SURE = 30.0
+"""The log2 likelihood ratio of what is not guessed but counted."""
+
 _BINS = 256
 
 
@@ -145,7 +147,7 @@ def _learnt(ratio: FloatArray, operators: FloatArray, people: FloatArray, usual:
     known = ratio != 0
     for _ in range(EM_STEPS):
         for which, weight in enumerate((operators * known, people * known)):
-            has = expit((np.log2(shares[which] / (1 - shares[which])) + ratio) * np.log(2))
+            has = _chance(ratio + np.log2(shares[which] / (1 - shares[which])))
             shares[which] = float((weight @ has + USUAL * usual[which]) / (weight.sum() + USUAL))
     return np.clip(_of_either(ratio, shares[0]) - _of_either(ratio, shares[1]), -MOST, MOST)
 
@@ -191,9 +193,9 @@ def _evenness(events: FloatArray, cluster: IntArray, operators: FloatArray, peop
 def _abroad(country: IntArray, cluster: IntArray, operators: FloatArray, people: FloatArray) -> Sign:
     """Whether members are of one country, of those that it is known of."""
     count = len(people)
-    known = np.bincount(cluster[(cluster >= 0) & (country >= 0)], minlength=count)
-    size = np.bincount(cluster[cluster >= 0], minlength=count)
-    share = largest_share(country, cluster, count) * size / np.maximum(known, 1)
+    told = np.where(country >= 0, cluster, -1)
+    known = np.bincount(told[told >= 0], minlength=count)
+    share = largest_share(country, told, count)
     ratio = np.where(share < HOME, SURE, -SURE)
     ratio[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
     bits = _learnt(ratio, operators, people, USUALLY_ABROAD)
@@ -250,11 +252,11 @@ def _how(campaign: float) -> str:
 
 
 def _of_what(broad: float) -> str:
-    if abs(broad) < LEAST_TOLD:
+    if abs(broad) < LEAST_BROAD:
         return ""
     return f", and its harm is of {'all categories' if broad > 0 else 'few categories'}"
 
 
-def _of_either(campaign: FloatArray, share: FloatArray | float) -> FloatArray:
-    """log2 likelihood where a `share` is made in a campaign."""
-    return np.asarray(np.logaddexp2(np.log2(share) + campaign, np.log2(1 - share)))
+def _of_either(ratio: FloatArray, share: FloatArray | float) -> FloatArray:
+    """log2 likelihood where a `share` has something, by the `ratio` of having it to not having it."""
+    return np.asarray(np.logaddexp2(np.log2(share) + ratio, np.log2(1 - share)))
