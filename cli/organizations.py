@@ -10,7 +10,7 @@ from ringwatch.cli.listing import Limit, MinScore, OfRun, days_of, say_list
 from ringwatch.cli.session import Session, command, number
 
 if TYPE_CHECKING:
-    from ringwatch.graphs.syndicates import Organization
+    from ringwatch.graphs import Organization
 
 _LISTED = (
     "organization_id", "clusters", "accounts", "outsiders", "score", "bits", "coordination", "abuse", "layers",

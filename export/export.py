@@ -20,7 +20,7 @@ from ringwatch.export.packet import Format, make_packet
 from ringwatch.export.page import HTML
 from ringwatch.export.stix import STIX
 from ringwatch.export.tabular import CSV, PARQUET
-from ringwatch.graphs.clusters import Cluster
+from ringwatch.graphs import Cluster
 from ringwatch.workspace import fsync_path, write_atomic, writes_to
 
 FORMATS: dict[str, Format] = {one.name: one for one in (CSV, PARQUET, JSON, GRAPHML, GEXF, STIX, MISP, CYPHER, HTML)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ringwatch.graphs.clusters import Cluster
+from ringwatch.graphs import Cluster
 from ringwatch.graphs.schema import ENTITY_NODES
 
 CLUSTER_COLUMNS = (

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ringwatch.export.json_format import records
-from ringwatch.graphs.clusters import Cluster
+from ringwatch.graphs import Cluster
 
 NOT_MALICIOUS = "Coordinated is not malicious: a class, a company or a family is one operation too."
 

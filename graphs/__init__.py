@@ -10,11 +10,11 @@ from ringwatch.doors import door
 
 if TYPE_CHECKING:
     from ringwatch.graphs.accounts import AccountTable, collect_accounts
-    from ringwatch.graphs.clusters import Cluster, to_networkx
     from ringwatch.graphs.communities import find_communities
     from ringwatch.graphs.comparison import build_model
     from ringwatch.graphs.detection import Detection, Gathered, Judgement, detect, gather, weigh
     from ringwatch.graphs.evidence import Model
+    from ringwatch.graphs.findings import Cluster, Organization, to_networkx
     from ringwatch.graphs.layers import Incidence, LayerSpec
     from ringwatch.graphs.pairs import candidate_pairs
     from ringwatch.graphs.projection import evidence_changes
@@ -30,6 +30,7 @@ __all__ = [
     "Judgement",
     "LayerSpec",
     "Model",
+    "Organization",
     "build_model",
     "candidate_pairs",
     "collect_accounts",

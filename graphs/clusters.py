@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +31,6 @@ from ringwatch.graphs.reasons import edge_layers, reasons
 from ringwatch.graphs.standing import STANDING, Standing, speak_for_people
 from ringwatch.graphs.teams import SIGNS, TEAM_LAYER, Teams, find_teams
 
-if TYPE_CHECKING:
-    import networkx as nx
-
 BESIDES = ("standing", "likeness", "wording", "teams")
 """What is said of clusters besides harm and verdicts: what speaks for their people, what they are like, what they
 write, whether they may be a team whose task harm is. Writing counts for accounts and pairs as well
@@ -53,39 +49,6 @@ LEAST_TASK = 0.1
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """One cluster of a run with all that is known of it; what a reviewer, an export or a notebook gets.
-
-    `members`: account_id, membership, account_score. `edges`: src, dst, bits, layers. `evidence` and
-    `counter_evidence`: layer, bits (mean over the cluster's pairs), text, entity, accounts. `entities`:
-    account_id, type, token, count, first_seen, last_seen. `timeline`: day, events, harmful, refused. `lineage`:
-    from_cluster_id, kind, shared, size, before; what it comes from in the run before. `organization_id`: the
-    organization that it is a part of, where there is one.
-    """
-
-    cluster_id: str
-    run_id: str
-    digest: str
-    size: int
-    score: float
-    bits: float
-    coordination: float
-    abuse: float | None
-    layers: list[str]
-    first_seen: pd.Timestamp | None
-    last_seen: pd.Timestamp | None
-    status: str
-    members: pd.DataFrame
-    edges: pd.DataFrame
-    evidence: pd.DataFrame
-    counter_evidence: pd.DataFrame
-    entities: pd.DataFrame
-    timeline: pd.DataFrame
-    lineage: pd.DataFrame = field(default_factory=pd.DataFrame)
-    organization_id: str | None = None
-
-
-@dataclass(frozen=True)
 class Found:
     """The clusters of a run as frames. `evidence` names exemplars by layer and dense entity; the other columns are
     those of `Detection`."""
@@ -95,32 +58,6 @@ class Found:
     edges: pd.DataFrame
     evidence: pd.DataFrame
     lineage: pd.DataFrame
-
-
-def to_networkx(cluster: Cluster) -> nx.Graph[str]:
-    """The cluster as a graph: accounts and the entities that they share, edges with bits or counts.
-
-    Account nodes carry `kind="account"`, `membership`, `score`; entity nodes `kind` (their type). Edges between
-    accounts carry `bits` and `layers`, edges to entities `count`.
-    """
-    import networkx as nx  # which a run does not need
-
-    graph: nx.Graph[str] = nx.Graph(cluster_id=cluster.cluster_id, run_id=cluster.run_id, score=cluster.score)
-    members, edges, entities = cluster.members, cluster.edges, cluster.entities
-    for account, membership, score in _rows(members, "account_id", "membership", "account_score"):
-        graph.add_node(account, kind="account", membership=membership, score=score)
-    for src, dst, bits, layers in _rows(edges, "src", "dst", "bits", "layers"):
-        graph.add_edge(src, dst, bits=bits, layers=",".join(layers))
-    known = set(graph)
-    for account, kind, token, count in _rows(entities, "account_id", "type", "token", "count"):
-        if token not in known:  # the root of a tree of referrals is an account itself
-            graph.add_node(token, kind=kind)
-        graph.add_edge(account, token, count=count)
-    return graph
-
-
-def _rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(frame[name].tolist() for name in columns), strict=True)
 
 
 @dataclass(frozen=True)

@@ -67,36 +67,6 @@ class Syndicates:
         return own[["organization_id", "account_id"]].rename(columns={"organization_id": "id"})
 
 
-@dataclass(frozen=True)
-class Organization:
-    """One organization of a run with all that is known of it.
-
-    `parts`: cluster_id, size, score, bits, abuse, judged, harmful, refused, customer. `ties`: src, dst, bits, layers.
-    `evidence` and `counter_evidence`: layer, bits (mean over the ties), text, entity, accounts. `members`:
-    account_id, cluster_id, membership, account_score. `outsiders`, accounts that are in no cluster: account_id,
-    layer, entity, account_score. `timeline`: day, events, harmful, refused, of its clusters together.
-    """
-
-    organization_id: str
-    run_id: str
-    clusters: list[str]
-    accounts: int
-    score: float
-    bits: float
-    coordination: float
-    abuse: float | None
-    layers: list[str]
-    first_seen: pd.Timestamp | None
-    last_seen: pd.Timestamp | None
-    parts: pd.DataFrame
-    ties: pd.DataFrame
-    evidence: pd.DataFrame
-    counter_evidence: pd.DataFrame
-    members: pd.DataFrame
-    outsiders: pd.DataFrame
-    timeline: pd.DataFrame
-
-
 def unit_of(ids: pd.Series | np.ndarray, accounts: AccountTable, groups: pd.DataFrame) -> IntArray:
     """The place in `ids` of the group of each account, -1 for none; `groups`: id, account_id."""
     out = np.full(len(accounts), -1, dtype=np.int64)

@@ -13,19 +13,21 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ringwatch.errors import RingwatchError, UsageError
-from ringwatch.graphs import Cluster, Detection
+from ringwatch.graphs import Cluster, Organization
 from ringwatch.graphs.accounts import ALL_ACCOUNTS
 from ringwatch.graphs.lineage import Difference, difference, trace
 from ringwatch.graphs.naming import CLUSTER, NO_HISTORY, History
-from ringwatch.graphs.syndicates import Organization
 from ringwatch.ingest import EventLog
 from ringwatch.pipeline.stores import GRAPH_FOLDER, log_connection, save_changes
 from ringwatch.workspace import Workspace, fsync_path, write_atomic
+
+if TYPE_CHECKING:
+    from ringwatch.graphs import Detection
 
 FRAMES = ("clusters", "members", "edges", "evidence", "entities", "timeline", "scores", "lineage")
 ORGANIZATION_FRAMES = ("organizations", "parts", "ties", "grounds", "outsiders")

@@ -15,8 +15,6 @@ from typing import Any, Literal
 from ringwatch import audit
 from ringwatch.config import Config
 from ringwatch.errors import RingwatchError, UsageError
-from ringwatch.gnn import load_model
-from ringwatch.gnn.drift import MOVED, SCORE
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Changes
 from ringwatch.ingest import rotate_keys
@@ -183,6 +181,10 @@ def _model(workspace: Workspace) -> Iterator[Check]:
     if current.promoted is None:
         yield Check("model", "ok", "none; scores are those of the evidence")
         return
+    # What makes a workspace, or has no model, does not wait for it.
+    from ringwatch.gnn import load_model
+    from ringwatch.gnn.drift import MOVED, SCORE
+
     load_model(workspace.models_dir / current.promoted)
     record = read_record(workspace, current.runs[-1]) if current.runs else None
     if record is None or record.model != current.promoted:

@@ -21,7 +21,7 @@ from ringwatch.errors import UsageError
 from ringwatch.export import FORMATS, make_packet, write_clusters
 from ringwatch.export.tabular import safe_cell
 from ringwatch.export.text import escaped, unescaped
-from ringwatch.graphs.clusters import Cluster
+from ringwatch.graphs import Cluster
 
 ACTS = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 DAY = pd.Timestamp("2026-03-01", tz="UTC")

@@ -22,7 +22,7 @@ from ringwatch.export.cypher import literal
 from ringwatch.export.page import shown
 from ringwatch.export.stix import account_id
 from ringwatch.export.text import escaped, unescaped
-from ringwatch.graphs.clusters import Cluster
+from ringwatch.graphs import Cluster
 
 from ..browser import browser
 from ..neo4j_server import Server
