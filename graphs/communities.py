@@ -11,7 +11,8 @@ on average; and communities that are tied to each other as their members are, as
 
 Words travel where devices and cards do not: two operators who work from one template are tied by it, if by nothing
 else. So words are held to a third, sharper resolution, which asks of two parts about the bits that their members have
-for each other; words that do not come up to it do not tie a part that something else holds together.
+for each other; words that do not come up to it do not tie a part that something else holds together. Last, what words
+alone tie, and hold less than each side of it holds itself, is two: from one template, or of one trade.
 
 Where the accounts of several customers are one community, each customer's are one of their own: what ties customers
 is looked at once more, as organizations.
@@ -37,6 +38,16 @@ LOOSE = 0.6
 
 COPIED = 1 / 3
 """The mean bits of the pairs between two parts that words may tie, as a share of those of all pairs in both."""
+
+APART = 0.6
+"""The mean bits of the pairs between two parts that words alone tie, as a share of those in the looser part, both of
+the members that have any across: where it is no more they are two communities."""
+
+ALONE = 0.9
+"""Words tie two parts alone where they are this share of the weight of what does."""
+
+CELL = 5
+"""A smaller part is no community for itself: who works in cells of three shares nothing but words among them."""
 
 SURE = 4.0
 """Least bits of a pair that can join two accounts again. Communities have more chances of one, and ask more: so many
@@ -67,6 +78,7 @@ def find_communities(
     weight = np.logaddexp2(0.0, bits)
     label, kept = _part_by_words(_settle(len(nodes), a, b, weight, seed), a, b, weight, words, seed)
     label = _join(label, a[kept], b[kept], weight[kept])
+    label = _part_apart(label, a, b, weight, words, seed)
     label = _by_customer(label, a, b, weight, customer[nodes])
     members = np.bincount(label)
     out[nodes] = np.where(members[label] > 1, label, -1)
@@ -154,6 +166,47 @@ def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntA
         into = np.arange(count)
         into[other[mutual]] = one[mutual]
         label = np.unique(into[label], return_inverse=True)[1]
+
+
+def _part_apart(
+    label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, words: BoolArray, seed: int
+) -> IntArray:
+    """Communities in parts of `CELL` members or more that words alone tie, and less than each is tied itself: fine
+    parts grow together, each other's nearest first, as long as any two are tied otherwise."""
+    within = np.flatnonzero(label[a] == label[b])
+    a, b, weight, words = a[within], b[within], weight[within], words[within]
+    asked = np.where(np.bincount(label) >= 2 * CELL, _mean_weight(label, a, b, weight), 0.0)
+    part = _split(label, a, b, weight, seed, asked)
+    one, other, twice = np.r_[a, b], np.r_[b, a], np.tile(weight, 2)
+    while True:
+        count = int(part.max()) + 1
+        size = np.bincount(part)
+        to = sp.csr_matrix((twice, (one, part[other])), shape=(len(part), count)).tocoo()
+        node, into = to.row, to.col
+        own = np.bincount(node[into == part[node]], to.data[into == part[node]], minlength=len(part))
+        key, place = np.unique(part[node] * count + into, return_inverse=True)
+        p, q = np.divmod(key, count)
+        across = np.bincount(place, to.data) / size[q]
+        inside = np.bincount(place, own[node]) / np.maximum(size[p] - 1, 1)
+        of = np.searchsorted(key, part[one] * count + part[other])
+        written = np.bincount(of, twice * np.tile(words, 2), minlength=len(key))
+        alone = written >= ALONE * across * size[q]
+        tie = across / np.maximum(inside, 1e-9)
+        tie = np.maximum(tie, tie[np.searchsorted(key, q * count + p)])
+        must = ~alone | (np.minimum(size[p], size[q]) < CELL)
+        near = np.flatnonzero((p != q) & (must | (tie > APART)))
+        # Of each part the nearest, those that must be joined first.
+        near = near[np.lexsort((q[near], -tie[near], ~must[near], p[near]))]
+        nearest = np.full(count, -1)
+        first = near[np.unique(p[near], return_index=True)[1]]
+        nearest[p[first]] = q[first]
+        every = np.arange(count)
+        mutual = np.flatnonzero((nearest >= 0) & (nearest[nearest] == every) & (nearest < every))
+        if len(mutual) == 0:
+            return part
+        joined = every.copy()
+        joined[mutual] = nearest[mutual]
+        part = np.unique(joined[part], return_inverse=True)[1]
 
 
 def _by_customer(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, customer: IntArray) -> IntArray:

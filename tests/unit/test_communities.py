@@ -76,6 +76,20 @@ def test_a_template_that_two_operations_share_ties_them_less_than_a_device_would
     assert _found(16, [*operations, *template], words=template) == [0] * 8 + [1] * 8
 
 
+def test_what_words_alone_tie_is_two_where_each_side_holds_itself_better() -> None:
+    rings, across = (
+        [*_clique(range(8), 6.0), *_clique(range(8, 16), 4.0)],
+        [(a, b) for a in range(8) for b in range(8, 16)],
+    )
+    loosely, closely = ([(a, b, bits) for a, b in across] for bits in (2.0, 3.5))
+    assert _found(16, [*rings, *loosely], words=[*rings, *loosely]) == [0] * 8 + [1] * 8
+    assert _found(16, [*rings, *loosely]) == [0] * 16, "what is not copied ties them"
+    assert _found(16, [*rings, *closely], words=[*rings, *closely]) == [0] * 16
+    cells = [edge for start in range(0, 12, 3) for edge in _clique(range(start, start + 3), 6.0)]
+    among = [(a, b, 3.0) for a, b in combinations(range(12), 2) if a // 3 != b // 3]
+    assert _found(12, [*cells, *among], words=among) == [0] * 12, "cells of three"
+
+
 def test_words_alone_tie_those_who_have_nothing_else() -> None:
     farm = _clique(range(12), 3.0)
     assert set(_found(12, farm, words=farm)) == {0}
