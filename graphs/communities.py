@@ -155,17 +155,21 @@ def _join(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray) -> IntA
         enough = (surest >= SURE + chances / 2) | (tie >= SURE + chances)
         share = tie / np.maximum(np.maximum(within[one], within[other]), tie)
         near = np.flatnonzero(enough & (share >= JOINED))
-        ends, twice = np.concatenate([one[near], other[near]]), np.tile(near, 2)
-        order = np.lexsort((twice, -share[twice], ends))
-        nearest = np.full(count, -1)
-        # Of repeated places the last written stands: written backwards, the nearest.
-        nearest[ends[order][::-1]] = twice[order][::-1]
-        mutual = near[(nearest[one[near]] == near) & (nearest[other[near]] == near)]
-        if len(mutual) == 0:
+        if len(near) == 0:
             return label
-        into = np.arange(count)
-        into[other[mutual]] = one[mutual]
-        label = np.unique(into[label], return_inverse=True)[1]
+        near = near[np.argsort(-share[near], kind="stable")]
+        label = _join_nearest(label, one[near], other[near])
+
+
+def _join_nearest(label: IntArray, one: IntArray, other: IntArray) -> IntArray:
+    """Joins communities that are each other's nearest; pairs of them (`one` < `other`) come nearest first."""
+    place = np.arange(len(one))
+    nearest = np.full(int(label.max()) + 1, len(one))
+    np.minimum.at(nearest, np.r_[one, other], np.tile(place, 2))
+    mutual = (nearest[one] == place) & (nearest[other] == place)
+    into = np.arange(len(nearest))
+    into[other[mutual]] = one[mutual]
+    return np.asarray(np.unique(into[label], return_inverse=True)[1], dtype=np.int64)
 
 
 def _part_apart(
@@ -175,38 +179,42 @@ def _part_apart(
     parts grow together, each other's nearest first, as long as any two are tied otherwise."""
     within = np.flatnonzero(label[a] == label[b])
     a, b, weight, words = a[within], b[within], weight[within], words[within]
-    asked = np.where(np.bincount(label) >= 2 * CELL, _mean_weight(label, a, b, weight), 0.0)
-    part = _split(label, a, b, weight, seed, asked)
-    one, other, twice = np.r_[a, b], np.r_[b, a], np.tile(weight, 2)
+    size = np.bincount(label)
+    asked = (size >= 2 * CELL) & (np.bincount(label[a], words, minlength=len(size)) > 0)
+    part = _split(label, a, b, weight, seed, np.where(asked, _mean_weight(label, a, b, weight), 0.0))
+    some = np.flatnonzero(np.isin(label[a], label[a[part[a] != part[b]]]))
+    a, b, weight, words = a[some], b[some], weight[some], words[some]
     while True:
-        count = int(part.max()) + 1
+        one, other, tie, alone = _between(part, a, b, weight, words)
         size = np.bincount(part)
-        to = sp.csr_matrix((twice, (one, part[other])), shape=(len(part), count)).tocoo()
-        node, into = to.row, to.col
-        own = np.bincount(node[into == part[node]], to.data[into == part[node]], minlength=len(part))
-        key, place = np.unique(part[node] * count + into, return_inverse=True)
-        p, q = np.divmod(key, count)
-        across = np.bincount(place, to.data) / size[q]
-        inside = np.bincount(place, own[node]) / np.maximum(size[p] - 1, 1)
-        of = np.searchsorted(key, part[one] * count + part[other])
-        written = np.bincount(of, twice * np.tile(words, 2), minlength=len(key))
-        alone = written >= ALONE * across * size[q]
-        tie = across / np.maximum(inside, 1e-9)
-        tie = np.maximum(tie, tie[np.searchsorted(key, q * count + p)])
-        must = ~alone | (np.minimum(size[p], size[q]) < CELL)
-        near = np.flatnonzero((p != q) & (must | (tie > APART)))
-        # Of each part the nearest, those that must be joined first.
-        near = near[np.lexsort((q[near], -tie[near], ~must[near], p[near]))]
-        nearest = np.full(count, -1)
-        first = near[np.unique(p[near], return_index=True)[1]]
-        nearest[p[first]] = q[first]
-        every = np.arange(count)
-        mutual = np.flatnonzero((nearest >= 0) & (nearest[nearest] == every) & (nearest < every))
-        if len(mutual) == 0:
+        must = ~alone | (np.minimum(size[one], size[other]) < CELL)
+        near = np.flatnonzero(must | (tie > APART))
+        if len(near) == 0:
             return part
-        joined = every.copy()
-        joined[mutual] = nearest[mutual]
-        part = np.unique(joined[part], return_inverse=True)[1]
+        near = near[np.lexsort((-tie[near], ~must[near]))]
+        part = _join_nearest(part, one[near], other[near])
+
+
+def _between(
+    part: IntArray, a: IntArray, b: IntArray, weight: FloatArray, words: BoolArray
+) -> tuple[IntArray, IntArray, FloatArray, BoolArray]:
+    """Pairs of parts that are tied (one < other); the mean bits between them as a share of those in the looser of the
+    two, both of the members that have any across; and whether words tie them alone."""
+    size = np.bincount(part)
+    ends, far, twice = np.r_[a, b], part[np.r_[b, a]], np.tile(weight, 2)
+    to = sp.csr_matrix((twice, (ends, far)), shape=(len(part), len(size))).tocoo()
+    home = to.col == part[to.row]
+    own = np.bincount(to.row[home], to.data[home], minlength=len(part))
+    key, place = np.unique(part[to.row] * len(size) + to.col, return_inverse=True)
+    one, other = np.divmod(key, len(size))
+    across = np.bincount(place, to.data)
+    inside = np.bincount(place, own[to.row]) / np.maximum(size[one] - 1, 1)
+    tie = across / size[other] / np.maximum(inside, 1e-9)
+    tie = np.maximum(tie, tie[np.searchsorted(key, other * len(size) + one)])
+    of = np.searchsorted(key, part[ends] * len(size) + far)
+    alone = np.bincount(of, twice * np.tile(words, 2), minlength=len(key)) >= ALONE * across
+    once = np.flatnonzero(one < other)
+    return one[once], other[once], tie[once], alone[once]
 
 
 def _by_customer(label: IntArray, a: IntArray, b: IntArray, weight: FloatArray, customer: IntArray) -> IntArray:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
+from ringwatch.graphs.learning import probability
 from ringwatch.graphs.standing import BOUGHT
 
 TEAM_LAYER = "team"
@@ -96,7 +96,7 @@ class Teams:
 
     def chance(self, broad: FloatArray) -> FloatArray:
         """The chance that each is a team's, by the bits for its harm being of all categories as well."""
-        return _chance(self.bits + broad)
+        return probability(self.bits + broad)
 
     def sentences(self, at: IntArray, broad: FloatArray) -> list[str]:
         """What speaks for some of the clusters, each in one sentence without its end."""
@@ -128,7 +128,7 @@ def find_teams(accounts: AccountTable, cluster: IntArray, abuse: FloatArray) -> 
     of_customer = customer * np.log2(operation / team) + (1 - customer) * np.log2((1 - operation) / (1 - team))
     of_customer *= (org >= 0).any()
     bits = np.log2(TEAMS / (1 - TEAMS)) - made - of_customer
-    operators = abuse * (1 - _chance(bits))
+    operators = abuse * (1 - probability(bits))
     even = _evenness(frame["events"].to_numpy(dtype=np.float64), cluster, operators, 1 - abuse)
     abroad = _abroad(frame["country"].to_numpy(), cluster, operators, 1 - abuse)
     signs = (_made_when(campaign, np.clip(late, -MOST, MOST)), even, abroad)
@@ -147,7 +147,7 @@ def _learnt(ratio: FloatArray, operators: FloatArray, people: FloatArray, usual:
     known = ratio != 0
     for _ in range(EM_STEPS):
         for which, weight in enumerate((operators * known, people * known)):
-            has = _chance(ratio + np.log2(shares[which] / (1 - shares[which])))
+            has = probability(ratio + np.log2(shares[which] / (1 - shares[which])))
             shares[which] = float((weight @ has + USUAL * usual[which]) / (weight.sum() + USUAL))
     return np.clip(_of_either(ratio, shares[0]) - _of_either(ratio, shares[1]), -MOST, MOST)
 
@@ -241,10 +241,6 @@ def largest_share(of: IntArray, cluster: IntArray, count: int) -> FloatArray:
     most = np.zeros(count)
     np.maximum.at(most, pairs[0], members)
     return np.asarray(most / np.maximum(np.bincount(cluster[cluster >= 0], minlength=count), 1))
-
-
-def _chance(bits: FloatArray) -> FloatArray:
-    return np.asarray(expit(bits * np.log(2)))
 
 
 def _how(campaign: float) -> str:
