@@ -13,8 +13,26 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True)
-class Cluster:
+@dataclass(frozen=True, kw_only=True)
+class _Assessed:
+    """What clusters and organizations are judged by alike."""
+
+    run_id: str
+    score: float
+    bits: float
+    coordination: float
+    abuse: float | None
+    layers: list[str]
+    first_seen: pd.Timestamp | None
+    last_seen: pd.Timestamp | None
+    members: pd.DataFrame
+    evidence: pd.DataFrame
+    counter_evidence: pd.DataFrame
+    timeline: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster(_Assessed):
     """One cluster of a run with all that is known of it; what a reviewer, an export or a notebook gets.
 
     `members`: account_id, membership, account_score. `edges`: src, dst, bits, layers. `evidence` and
@@ -25,29 +43,17 @@ class Cluster:
     """
 
     cluster_id: str
-    run_id: str
     digest: str
     size: int
-    score: float
-    bits: float
-    coordination: float
-    abuse: float | None
-    layers: list[str]
-    first_seen: pd.Timestamp | None
-    last_seen: pd.Timestamp | None
     status: str
-    members: pd.DataFrame
     edges: pd.DataFrame
-    evidence: pd.DataFrame
-    counter_evidence: pd.DataFrame
     entities: pd.DataFrame
-    timeline: pd.DataFrame
     lineage: pd.DataFrame = field(default_factory=pd.DataFrame)
     organization_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Organization:
+@dataclass(frozen=True, kw_only=True)
+class Organization(_Assessed):
     """One organization of a run with all that is known of it.
 
     `parts`: cluster_id, size, score, bits, abuse, judged, harmful, refused, customer. `ties`: src, dst, bits, layers.
@@ -57,23 +63,11 @@ class Organization:
     """
 
     organization_id: str
-    run_id: str
     clusters: list[str]
     accounts: int
-    score: float
-    bits: float
-    coordination: float
-    abuse: float | None
-    layers: list[str]
-    first_seen: pd.Timestamp | None
-    last_seen: pd.Timestamp | None
     parts: pd.DataFrame
     ties: pd.DataFrame
-    evidence: pd.DataFrame
-    counter_evidence: pd.DataFrame
-    members: pd.DataFrame
     outsiders: pd.DataFrame
-    timeline: pd.DataFrame
 
 
 def to_networkx(cluster: Cluster) -> nx.Graph[str]:
