@@ -100,6 +100,11 @@ class Rates:
         """What share of clusters is abusive."""
         return float(self.caught.sum())
 
+    @property
+    def base(self) -> float:
+        """The bits that any cluster begins with."""
+        return float(np.log2(self.share / (1 - self.share)))
+
 
 USUAL_RATES = Rates(
     np.full(len(CAUGHT), USUAL_SHARE / len(CAUGHT)), np.full(len(SUSPECT), (1 - USUAL_SHARE) / len(SUSPECT))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 
 from ringwatch.graphs.abuse import (
     LEAST_SHARE,
@@ -25,6 +24,7 @@ from ringwatch.graphs.accounts import AccountTable, BoolArray, FloatArray, IntAr
 from ringwatch.graphs.character import CHARACTER, LEAST_TOLD, MOST_WORDING, cluster_traits, likeness, wording_trait
 from ringwatch.graphs.evidence import Model
 from ringwatch.graphs.labels import NO_VERDICTS, Verdicts, with_verdicts
+from ringwatch.graphs.learning import probability
 from ringwatch.graphs.lineage import statuses, trace
 from ringwatch.graphs.naming import CLUSTER, History, digest_clusters, name_groups
 from ringwatch.graphs.reasons import edge_layers, reasons
@@ -40,12 +40,20 @@ MIN_SIZE = 3
 BELONG = 0.5
 """A cluster stands when its members do: where the mean chance of having a mate in it is at least this."""
 
-HARM_LAYER, HOST_LAYER = "harm", "institution"
-ABUSE_LAYERS = (HARM_LAYER, HOST_LAYER, TEAM_LAYER, *SIGNS, *STANDING, *CHARACTER)
+HARM_LAYER, BASE_LAYER, WEAKER_LAYER = "harm", "base_rate", "weaker_signs"
+BOUND_LAYER, HOST_LAYER, MODEL_LAYER = "enough", "institution", "model"
+ABUSE_LAYERS = (
+    HARM_LAYER, BASE_LAYER, WEAKER_LAYER, BOUND_LAYER, HOST_LAYER, TEAM_LAYER, MODEL_LAYER, *SIGNS, *STANDING,
+    *CHARACTER,
+)  # fmt: skip
 """Layers of evidence that say whether a cluster is abusive; all others say whether it is one operation."""
 
-LEAST_TASK = 0.1
-"""A smaller share of harm that may be a task is worth no sentence."""
+SURELY = 20.0
+"""The most bits that all evidence together is for or against abuse: what is said then can still move it."""
+
+LEAST_CHANCE = 1e-12
+LEAST_REST = 0.05
+"""What no sentence was worth is told together, from so many bits on."""
 
 
 @dataclass(frozen=True)
@@ -129,19 +137,32 @@ def weigh_besides(
 @dataclass(frozen=True)
 class Abuse:
     """How abusive clusters are, and what that is made of. By cluster: `bits` of what members did and of verdicts;
-    `hosted`, how surely their harm is somebody's task; `broad`, the bits for its having no purpose; `team`, the
-    chance that they are one; `probability`, all together. By account: `aimless`, how surely its harm has none."""
+    `hosted`, how surely their harm is somebody's task; `broad`, the bits for its having no purpose; `moved`, by
+    layer, the bits by which what bounds abuse, or has learnt of it, moves the odds; `odds`, all together, as log2. By
+    account: `aimless`, how surely its harm has no purpose."""
 
     bits: FloatArray
     hosted: FloatArray
     broad: FloatArray
-    team: FloatArray
-    probability: FloatArray
+    moved: Mapping[str, FloatArray]
+    odds: FloatArray
     aimless: FloatArray
 
+    @property
+    def probability(self) -> FloatArray:
+        """That each cluster is abusive; float64[clusters]."""
+        return probability(self.odds)
 
-def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts: Verdicts = NO_VERDICTS) -> Abuse:
-    """The abuse of clusters by what all accounts' events say of them (`harm`), and by verdicts.
+
+def judge_clusters(
+    accounts: AccountTable,
+    formed: Formed,
+    harm: Harm,
+    verdicts: Verdicts = NO_VERDICTS,
+    learnt: FloatArray | None = None,
+) -> Abuse:
+    """The abuse of clusters by what all accounts' events say of them (`harm`), by verdicts, and by how far a trained
+    model moves the odds (`learnt`, natural logarithm).
 
     Verdicts are a biased sample: where events say anything, how many clusters are abusive, and what those have, is
     learnt from events alone, so that a cluster nobody has judged is what it was.
@@ -151,10 +172,23 @@ def judge_clusters(accounts: AccountTable, formed: Formed, harm: Harm, verdicts:
     hosted = mean_hosted(accounts.frame["hosted"].to_numpy(), verdicts, cluster, count)
     aimless, broad = without_purpose(harm, accounts.categories, formed.learnt, cluster)
     chance = np.zeros(count) if formed.teams is None else formed.teams.chance(broad)
-    team = _unsettled(chance, verdicts, cluster)
-    seen = abuse_probability(bits + formed.besides, rates.share)
-    probability = seen * unauthorised(hosted) * (1 - team)
-    return Abuse(bits, hosted, broad, team, probability, aimless)
+    odds = rates.base + bits + formed.besides
+    moved = {BOUND_LAYER: np.clip(odds, -SURELY, SURELY) - odds}
+    odds = odds + moved[BOUND_LAYER]
+    for layer, most in ((HOST_LAYER, unauthorised(hosted)), (TEAM_LAYER, 1 - _unsettled(chance, verdicts, cluster))):
+        moved[layer] = _bounded(odds, most)
+        odds = odds + moved[layer]
+    if learnt is not None:
+        moved[MODEL_LAYER] = learnt / np.log(2)
+        odds = odds + moved[MODEL_LAYER]
+    return Abuse(bits, hosted, broad, moved, odds, aimless)
+
+
+def _bounded(odds: FloatArray, most: FloatArray) -> FloatArray:
+    """By how many bits log2 odds move where what they are of is so with a chance of `most` at most."""
+    with np.errstate(divide="ignore"):
+        ratio = np.log2(1 - most) - np.log2(np.maximum(most, LEAST_CHANCE))
+    return np.asarray(-np.logaddexp2(0.0, ratio + np.logaddexp2(0.0, odds)))
 
 
 def describe_clusters(
@@ -167,6 +201,7 @@ def describe_clusters(
     history: History,
     standing: Sequence[Standing],
     without: Collection[str],
+    learnt: FloatArray | None = None,
 ) -> Found:
     """Scores, explains and names clusters.
 
@@ -184,7 +219,7 @@ def describe_clusters(
     own = harm or Harm(np.zeros(len(cluster)), LEAST_SHARE)
     if harm is None and judged:
         formed = weigh_besides(formed, accounts, model, with_verdicts(own, verdicts), standing, without)
-    found = judge_clusters(accounts, formed, own, verdicts)
+    found = judge_clusters(accounts, formed, own, verdicts, learnt)
     abuse = found.probability if judged else np.full(count, np.nan)
     score = coordination * abuse if judged else coordination
     member = np.flatnonzero(cluster >= 0)
@@ -194,15 +229,10 @@ def describe_clusters(
     lineage = trace(pd.DataFrame({"id": ids[of_member], "account_id": names}).astype("str"), history.of(CLUSTER))
     evidence, layers = reasons(model, inside, of_edge, count)
     if judged:
-        evidence = pd.concat(
-            [
-                evidence,
-                _harm_evidence(accounts, verdicts, cluster, count, found.bits),
-                formed.spoken,
-                *_tasks(formed.teams, found),
-            ],
-            ignore_index=True,
-        )
+        told = [
+            _harm_evidence(accounts, verdicts, cluster, count, found.bits), formed.spoken, *_moved(formed, found),
+        ]  # fmt: skip
+        evidence = pd.concat([evidence, *told, _weaker(told, found)], ignore_index=True)
     digests = digest_clusters(of_member, names, evidence, count)
     first_seen, last_seen = _span(accounts, member, of_member, count)
     score = score.round(6)
@@ -237,26 +267,6 @@ def describe_clusters(
         evidence[["cluster_id", "against", "layer", "bits", "text", "entity_layer", "entity", "accounts"]],
         lineage,
     )
-
-
-def rejudge(found: Found, shift: pd.Series[float]) -> Found:
-    """The same clusters with the log odds (natural) of their abuse moved, by cluster_id; those without abuse stay.
-
-    A cluster's score stays coordination × abuse, and the best come first.
-    """
-    clusters = found.clusters.copy()
-    moved = clusters["cluster_id"].map(shift).fillna(0.0).to_numpy(dtype=np.float64)
-    abuse = np.clip(clusters["abuse"].to_numpy(dtype=np.float64), 1e-6, 1 - 1e-6)
-    judged = expit(np.log(abuse / (1 - abuse)) + moved).round(6)
-    known = ~np.isnan(judged) & (moved != 0)
-    clusters["abuse"] = np.where(known, judged, clusters["abuse"])
-    clusters["score"] = np.where(known, clusters["coordination"] * clusters["abuse"], clusters["score"]).round(6)
-    weight = (clusters["bits"] * clusters["size"]).to_numpy(dtype=np.float64)
-    order = np.lexsort((clusters["cluster_id"].to_numpy().astype(str), -weight, -clusters["score"].to_numpy()))
-    clusters = clusters.iloc[order].reset_index(drop=True)
-    score = clusters.set_index("cluster_id")["score"]
-    members = found.members.assign(cluster_score=found.members["cluster_id"].map(score).astype(np.float64))
-    return replace(found, clusters=clusters, members=members)
 
 
 def mean_bits(model: Model, bits: FloatArray, formed: Formed) -> FloatArray:
@@ -316,18 +326,38 @@ def _unsettled(share: FloatArray, verdicts: Verdicts, cluster: IntArray) -> Floa
     return np.where(settled, 0.0, share)
 
 
-def _tasks(teams: Teams | None, found: Abuse) -> Iterator[pd.DataFrame]:
-    """What speaks for clusters whose harm may be somebody's task, kind by kind."""
-    at = np.flatnonzero(found.hosted >= LEAST_TASK)
-    said = [
-        f"{share:.0%} of their events come from addresses of a known company or campus, where harm may be a task"
-        for share in found.hosted[at].tolist()
-    ]
-    yield _abuse_evidence(HOST_LAYER, at, np.log2(unauthorised(found.hosted[at])), said)
-    if teams is not None:
-        # Whose task harm is, is no question where there is none.
-        at = np.flatnonzero((found.team >= LEAST_TASK) & (found.bits > 0))
-        yield _abuse_evidence(TEAM_LAYER, at, np.log2(1 - found.team[at]), teams.sentences(at, found.broad))
+def _moved(formed: Formed, found: Abuse) -> Iterator[pd.DataFrame]:
+    """What abuse starts from, what bounds it, and what has learnt of it, kind by kind."""
+    share = formed.rates.share
+    base = [f"Of all clusters about {share:.1%} are abusive"] * len(formed)
+    yield _abuse_evidence(BASE_LAYER, np.arange(len(formed)), np.full(len(formed), formed.rates.base), base)
+    for layer, bits in found.moved.items():
+        at = np.flatnonzero(np.abs(bits) >= LEAST_TOLD)
+        if layer == TEAM_LAYER:
+            said = formed.teams.sentences(at, found.broad) if formed.teams is not None else []
+        elif layer == HOST_LAYER:
+            said = [
+                f"{part:.0%} of their events come from addresses of a known company or campus, where harm may be a"
+                " task"
+                for part in found.hosted[at].tolist()
+            ]
+        else:
+            said = [_SAID[layer]] * len(at)
+        yield _abuse_evidence(layer, at, bits[at], said)
+
+
+_SAID = {
+    BOUND_LAYER: f"More than {SURELY:.0f} bits count as {SURELY:.0f}",
+    MODEL_LAYER: "A trained model moves the odds by what labels have taught of members like these",
+}
+
+
+def _weaker(told: Sequence[pd.DataFrame], found: Abuse) -> pd.DataFrame:
+    """What no sentence was worth: with it the bits add up to the odds."""
+    table = pd.concat(told, ignore_index=True)
+    rest = found.odds - np.bincount(table["cluster"].astype(np.int64), table["bits"], minlength=len(found.odds))
+    at = np.flatnonzero(np.abs(rest) >= LEAST_REST)
+    return _abuse_evidence(WEAKER_LAYER, at, rest[at], ["What else is known says little"] * len(at))
 
 
 def _signs(teams: Teams) -> Iterator[pd.DataFrame]:

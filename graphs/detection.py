@@ -15,7 +15,7 @@ import pandas as pd
 from ringwatch.graphs.abuse import Harm, account_harm
 from ringwatch.graphs.accounts import AccountTable, FloatArray, collect_accounts
 from ringwatch.graphs.character import worded
-from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, rejudge, weigh_besides
+from ringwatch.graphs.clusters import Formed, Found, describe_clusters, form_clusters, weigh_besides
 from ringwatch.graphs.communities import find_communities
 from ringwatch.graphs.comparison import behaviour, build_model
 from ringwatch.graphs.content import prompt_families, sent_prompts, tool_chains, tool_targets, wording
@@ -242,16 +242,16 @@ def detect(
     model = model or weigh(gathered, seed=seed, watch=watch, without=without)
     bits = model.bits()
     formed, score = untouched(gathered, model, bits, seed=seed, watch=watch, without=without)
-    with watch.stage("clusters"):
-        harm = gathered.known_harm
-        verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
-        found = describe_clusters(accounts, model, bits, formed, harm, verdicts, history, gathered.standing, without)
     judgement = None
     if judge is not None:
         with watch.stage("model"):
             judgement = judge(gathered, model, bits, formed, score)
-            found = rejudge(found, _by_cluster(found, accounts, formed, judgement.shift))
     with watch.stage("clusters"):
+        verdicts = collect_verdicts(con, score) if use_labels else NO_VERDICTS
+        found = describe_clusters(
+            accounts, model, bits, formed, gathered.known_harm, verdicts, history, gathered.standing, without,
+            learnt=None if judgement is None else judgement.shift,
+        )  # fmt: skip
         evidence = resolve_entities(con, found.evidence, accounts, gathered.shared)
         entities = cluster_entities(con, found.members, accounts, gathered.shared)
         timeline = cluster_timeline(con, found.members)
@@ -294,13 +294,6 @@ def detect(
         used,
         changes,
     )
-
-
-def _by_cluster(found: Found, accounts: AccountTable, formed: Formed, shift: FloatArray) -> pd.Series[float]:
-    """What is said of clusters by number, by their id."""
-    one = found.members.drop_duplicates("cluster_id")
-    number = formed.cluster[np.searchsorted(accounts.ids, one["account_id"].to_numpy(dtype=object))]
-    return pd.Series(shift[number], index=one["cluster_id"].to_numpy(), dtype=np.float64)
 
 
 def _score_table(accounts: AccountTable, score: FloatArray, found: Found, *, calibrated: bool) -> pd.DataFrame:

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 
 from ringwatch.graphs.abuse import unauthorised
 from ringwatch.graphs.accounts import AccountTable, FloatArray, IntArray
-from ringwatch.graphs.clusters import HOST_LAYER, LEAST_TASK, mean_hosted
+from ringwatch.graphs.clusters import HOST_LAYER, mean_hosted
 from ringwatch.graphs.labels import Verdicts
 from ringwatch.graphs.layers import ORGANIZATION, Incidence, LayerSpec, code_of, wider_incidence
 from ringwatch.graphs.learning import probability
@@ -40,6 +40,9 @@ IDENTITY = (ORGANIZATION.name, OWN_DOMAIN.name, "payment")
 SHARPNESS = 4
 """Of a cluster that is a customer, and of the customer, a share x is the other's with density SHARPNESS · x³; of a
 cluster that is only inside one, or beside it, any share is as likely as another."""
+
+LEAST_TASK = 0.1
+"""A smaller share of accounts at an institution's addresses is worth no sentence."""
 
 
 @dataclass(frozen=True)
@@ -301,8 +304,9 @@ def _tie_grounds(ties: Ties, standing: pd.DataFrame, tied: IntArray) -> pd.DataF
     by = table.groupby(["group", "layer"], sort=True)
     rows = by.agg(
         kind=("kind", "first"), bits=("bits", "sum"), entity=("entity", "first"), accounts=("accounts", "max"),
-        others=("others", "first"), most=("count", "max"), all=("count", "sum"), ties=("bits", "size"),
+        most=("count", "max"), all=("count", "sum"), ties=("bits", "size"), things=("entity", "nunique"),
     ).reset_index()  # fmt: skip
+    rows["others"] = _others(table, rows)
     rows["of"] = per[rows["group"].to_numpy(dtype=np.int64)]
     rows["bits"] /= rows["of"]
     rows["text"] = [_sentence(ties.texts, row) for row in rows.itertuples(index=False)]
@@ -311,6 +315,16 @@ def _tie_grounds(ties: Ties, standing: pd.DataFrame, tied: IntArray) -> pd.DataF
     )
     rest = pd.DataFrame({"group": np.unique(tied), "layer": "prior", "bits": ties.prior, "text": prior})
     return _grounds(pd.concat([rows, rest.assign(entity=-1, accounts=0)], ignore_index=True))
+
+
+def _others(table: pd.DataFrame, rows: pd.DataFrame) -> IntArray:
+    """Who has the entity of each row besides the parts of the organization that it ties; int64[rows]."""
+    held = table.merge(rows[["group", "layer", "entity"]], on=["group", "layer", "entity"])
+    ends = pd.concat([held.assign(part=held[end])[["group", "layer", "part"]] for end in ("first", "second")])
+    parts = ends.drop_duplicates().groupby(["group", "layer"]).size()
+    have = held.groupby(["group", "layer"])["others"].max() + 2
+    by = pd.MultiIndex.from_frame(rows[["group", "layer"]])
+    return (have - parts).reindex(by).fillna(0).clip(lower=0).to_numpy(dtype=np.int64)
 
 
 _THINGS = {
@@ -331,8 +345,9 @@ def _sentence(texts: dict[str, str], row: Any) -> str:
     if row.kind == PAIRS:
         return f"{which} have {row.all} pairs of accounts that may have one operator, by all they share {worth}"
     several = f" ({row.most} different ones)" if row.most > 1 else ""
-    others = "nobody else" if row.others == 0 else f"{row.others} others"
-    return f"{which} share {texts[row.layer]}{several} with {others} {worth}"
+    others = {0: "nobody else", 1: "1 other"}.get(row.others, f"{row.others} others")
+    rarest = ", the rarest" if row.things > 1 else ""
+    return f"{which} share {texts[row.layer]}{several}{rarest} with {others} {worth}"
 
 
 def _customer_grounds(alone: pd.DataFrame, group: IntArray) -> pd.DataFrame:

@@ -102,7 +102,7 @@ class Teams:
         """What speaks for some of the clusters, each in one sentence without its end."""
         return [
             f"{share:.0%} of its members are of one organization id, its accounts were made {_how(made)}"
-            f"{_of_what(kinds)}: by {may:.0%} a team whose task or interest such prompts are"
+            f"{_of_what(kinds)}: by {_share(may)} a team, whose task or interest its prompts are"
             for share, made, kinds, may in zip(
                 *(one[at].tolist() for one in (self.customer, self.campaign, broad, self.chance(broad))), strict=True
             )
@@ -200,8 +200,8 @@ def _abroad(country: IntArray, cluster: IntArray, operators: FloatArray, people:
     ratio[(known < LEAST_KNOWN) | (len(np.unique(country[country >= 0])) < 2)] = 0.0
     bits = _learnt(ratio, operators, people, USUALLY_ABROAD)
     text = [
-        f"{'' if one >= HOME else 'No more than '}{one:.0%} of its members are of one country"
-        for one in share.tolist()
+        f"{'' if one >= HOME else 'No more than '}{one:.0%} of the {of} members whose country is known are of one"
+        for one, of in zip(share.tolist(), known.tolist(), strict=True)
     ]
     return Sign(ABROAD_LAYER, bits, text)
 
@@ -245,6 +245,10 @@ def largest_share(of: IntArray, cluster: IntArray, count: int) -> FloatArray:
 
 def _how(campaign: float) -> str:
     return "in one campaign" if campaign > 0 else "over as long as everybody’s"
+
+
+def _share(part: float) -> str:
+    return f"{part:.0%}" if part >= 0.01 else "less than 1%"
 
 
 def _of_what(broad: float) -> str:

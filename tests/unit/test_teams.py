@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ringwatch.graphs.accounts import DAY, AccountTable, BoolArray
-from ringwatch.graphs.clusters import Abuse, _signs, _tasks
+from ringwatch.graphs.clusters import _signs
 from ringwatch.graphs.standing import BOUGHT
 from ringwatch.graphs.teams import (
     ENROLLED,
@@ -99,8 +99,8 @@ def test_members_of_several_countries_are_an_operators_rather() -> None:
     operation, people = USUALLY_ABROAD
     home = np.log2((1 - operation) / (1 - people))
     assert sign.bits.tolist() == pytest.approx([home, np.log2(operation / people), 0]), "of the last two are known"
-    assert sign.text[0] == "75% of its members are of one country"
-    assert sign.text[1] == "No more than 25% of its members are of one country"
+    assert sign.text[0] == "75% of the 4 members whose country is known are of one"
+    assert sign.text[1] == "No more than 25% of the 4 members whose country is known are of one"
     same = _abroad(np.where(country < 0, -1, 4), cluster, nothing, nothing)
     assert same.bits.tolist() == pytest.approx([0, 0, 0]), "where all are of one it says nothing"
 
@@ -145,19 +145,11 @@ def test_the_largest_organization_of_a_cluster_counts() -> None:
     assert largest_share(org, np.array([0, 0, 0, 0, 1, -1]), 3).tolist() == [0.5, 1, 0]
 
 
-def test_reasons_say_what_was_found_and_verdicts_take_them_away() -> None:
+def test_what_people_are_made_of_is_told_of_those_it_is_asked_of() -> None:
     teams = find_teams(_accounts(), CLUSTER, np.zeros(len(GROUPS)))
-    nothing = np.zeros(len(GROUPS))
-    broad = np.array([0.0, 0, 2, -2, 0])
-    chance = teams.chance(broad)
-    settled = np.where(np.arange(len(GROUPS)) == 1, 0.0, chance)
-    *_, told = _tasks(teams, Abuse(nothing + 1, nothing, broad, settled, nothing, nothing))
-    assert told["cluster"].tolist() == [2, 3, 4]
-    assert told["bits"].tolist() == pytest.approx(np.log2(1 - chance[2:]), abs=1e-3)
-    assert "100% of its members" in told["text"][1] and "as everybody’s" in told["text"][1]
-    assert "in one campaign" in told["text"][0]
-    assert [("all categories" in text, "few categories" in text) for text in told["text"]] == [
+    told = teams.sentences(np.array([2, 3, 4]), np.array([0.0, 0, 2, -2, 0]))
+    assert "100% of its members" in told[1] and "as everybody’s" in told[1]
+    assert "in one campaign" in told[0]
+    assert [("all categories" in text, "few categories" in text) for text in told] == [
         (True, False), (False, True), (False, False),
     ]  # fmt: skip
-    *_, harmless = _tasks(teams, Abuse(nothing, nothing, nothing, settled, nothing, nothing))
-    assert harmless.empty
