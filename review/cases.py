@@ -31,6 +31,7 @@ class State(StrEnum):
     APPEALED = "appealed"
     UPHELD = "upheld"
     OVERTURNED = "overturned"
+    CLOSED = "closed"
 
 
 class Action(StrEnum):
@@ -44,7 +45,7 @@ class Action(StrEnum):
 
 class Decision(StrEnum):
     """What a reviewer says of a case. The first three need another person than the proposer; uphold needs one who
-    neither proposed nor approved."""
+    neither proposed nor approved. To close is no verdict: the case was opened in error, or its cluster is gone."""
 
     APPROVE = "approve"
     RETURN = "return"
@@ -54,12 +55,14 @@ class Decision(StrEnum):
     APPEAL = "appeal"
     UPHOLD = "uphold"
     OVERTURN = "overturn"
+    CLOSE = "close"
 
 
 Label = tuple[str, str]
 """What a verdict says of an account: `abusive` or `benign`, and what it rests on: `detector` (a person judged what
 the detector had put in front), `appeal` (the account's holder was heard) or `outcome` (what came of the action)."""
 
+_MAY_CHANGE = (State.OPEN, State.PROPOSED, State.RETURNED, State.APPROVED)
 _ACTED = (State.EXPORTED, State.APPLIED, State.APPEALED, State.UPHELD, State.OVERTURNED)
 _FROM: dict[Decision, tuple[State, ...]] = {
     Decision.APPROVE: (State.PROPOSED,),
@@ -70,6 +73,7 @@ _FROM: dict[Decision, tuple[State, ...]] = {
     Decision.APPEAL: _ACTED,
     Decision.UPHOLD: (State.APPEALED,),
     Decision.OVERTURN: (State.APPEALED,),
+    Decision.CLOSE: _MAY_CHANGE,
 }
 _TO = {
     Decision.APPROVE: State.APPROVED,
@@ -80,12 +84,12 @@ _TO = {
     Decision.APPEAL: State.APPEALED,
     Decision.UPHOLD: State.UPHELD,
     Decision.OVERTURN: State.OVERTURNED,
+    Decision.CLOSE: State.CLOSED,
 }
-_BY_ANALYSTS = (Decision.APPLY, Decision.APPEAL)
-"""Decisions that only note what happened elsewhere."""
+_BY_ANALYSTS = (Decision.APPLY, Decision.APPEAL, Decision.CLOSE)
+"""Decisions that only note what happened elsewhere, or judge nobody."""
 
 _ACTIVE = (State.OPEN, State.PROPOSED, State.RETURNED, State.APPROVED, State.EXPORTED, State.APPEALED)
-_MAY_CHANGE = (State.OPEN, State.PROPOSED, State.RETURNED, State.APPROVED)
 _UNDONE = (Decision.APPROVE, Decision.RETURN, Decision.REJECT)
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -380,6 +384,8 @@ def _decide(book: Book, entry: Entry) -> None:
         changes["labels"] = dict.fromkeys(case.acted_on, ("abusive", "detector"))
     elif decision is Decision.REJECT:
         changes["labels"] = dict.fromkeys(case.actions, ("benign", "detector"))
+    elif decision is Decision.CLOSE:
+        changes |= {"actions": _NONE, "labels": _NONE}
     elif decision is Decision.REVERSE:
         if not entry["stands"]:
             changes["labels"] = {**case.labels, **dict.fromkeys(case.actions, ("benign", "outcome"))}
@@ -499,12 +505,13 @@ def _undo(book: Book, entry: Entry) -> None:
     signer = book.signer(entry, Role.ANALYST, Role.REVIEWER)
     case = book.case(entry["case_id"])
     _said(entry)
-    last = case.events[-1]
-    if job_of(last) != entry["undoes"] or case.before is None or not undoable(last):
+    if not may_undo(book, case, entry["undoes"]):
         raise UsageError(f"{case.case_id} has gone on since, or what was done cannot be undone.")
+    last = case.events[-1]
     if signer.role is not Role.REVIEWER and signer.name != last["actor"]:
         raise PolicyError(f"{signer.name} is {signer.role} and undoes only their own.", hint="A reviewer may.")
-    earlier = case.before
+    # What was left out with a proposal is a part of its job; that a case was opened stays.
+    earlier = next(one for one in case.steps() if job_of(one.events[-1]) != entry["undoes"] or one.before is None)
     state = {name: getattr(earlier, name) for name in _UNDO_FIELDS}
     _put(book, case, entry, **state)
 
@@ -513,6 +520,13 @@ _UNDO_FIELDS = (
     "state", "digest", "run_id", "members", "excluded", "actions", "appeals", "labels", "proposer", "proposer_key",
     "approver", "approver_key",
 )  # fmt: skip
+
+
+def may_undo(book: Book, case: Case, job: str) -> bool:
+    """Whether a job is the newest thing that happened to a case, and can be taken back: not where another case of the
+    cluster was opened since, as only one of them goes on at a time."""
+    last = case.events[-1]
+    return job_of(last) == job and undoable(last) and book.of_cluster(case.cluster_id)[-1].case_id == case.case_id
 
 
 def undoable(entry: Entry) -> bool:

@@ -27,7 +27,7 @@ MINUTES, PER_MEMBER, LOOKED_AT, PER_REASON = 4.0, 0.3, 60, 0.5
 NEW = "new"
 """The state of a cluster that has no case."""
 
-_CLOSED = (State.REJECTED, State.REVERSED, State.OVERTURNED, State.APPLIED, State.UPHELD)
+_OVER = (State.REJECTED, State.REVERSED, State.OVERTURNED, State.APPLIED, State.UPHELD)
 
 
 def review_queue(run: Run, book: Book) -> pd.DataFrame:
@@ -37,7 +37,8 @@ def review_queue(run: Run, book: Book) -> pd.DataFrame:
     `expected_harm`: harmful events of the next `HORIZON_DAYS`, were nothing done: the score times the cluster's daily
     rate, weighed by age; events of any kind where the data says nothing of harm. `minutes`: what a review takes,
     by the members and the reasons to be read. `stale`: the cluster is not what the case was opened or proposed on.
-    A cluster whose newest case is over comes back when it has changed since.
+    A cluster whose newest case is over comes back when it has changed since; one whose case was closed is as it was
+    before it.
     """
     clusters = run.clusters.set_index("cluster_id")
     reasons = run.evidence.groupby("cluster_id").size().reindex(clusters.index, fill_value=0)
@@ -51,10 +52,10 @@ def review_queue(run: Run, book: Book) -> pd.DataFrame:
         }
     )  # fmt: skip
     table["harm_per_minute"] = (table["expected_harm"] / table["minutes"]).round(4)
-    newest = {case.cluster_id: case for case in book.cases.values()}
+    newest = {case.cluster_id: case for case in book.cases.values() if case.state is not State.CLOSED}
     known = {name: (table.at[name, "cluster_digest"] if name in table.index else None) for name in newest}
-    done = {name for name, case in newest.items() if case.state in _CLOSED and known[name] in (case.digest, None)}
-    going = {name: case for name, case in newest.items() if name not in done and case.state not in _CLOSED}
+    done = {name for name, case in newest.items() if case.state in _OVER and known[name] in (case.digest, None)}
+    going = {name: case for name, case in newest.items() if name not in done and case.state not in _OVER}
     table = table.reindex(pd.Index([*table.index, *(name for name in going if name not in table.index)]))
     table.index.name = "cluster_id"
     table = table[~table.index.isin(list(done))].reset_index()

@@ -14,7 +14,17 @@ from ringwatch.errors import PolicyError, RingwatchError, UsageError
 from ringwatch.graphs import Cluster
 from ringwatch.graphs.naming import digest_clusters
 from ringwatch.pipeline import Run, load_cluster, load_run
-from ringwatch.review.cases import Action, Book, Case, Decision, check_newcomer, job_of, next_id, undoable
+from ringwatch.review.cases import (
+    Action,
+    Book,
+    Case,
+    Decision,
+    check_newcomer,
+    job_of,
+    may_undo,
+    next_id,
+    undoable,
+)
 from ringwatch.review.ledger import Draft, load_book, write
 from ringwatch.review.reviewers import Reviewer, Role, Signer, make_key
 from ringwatch.workspace import Workspace
@@ -136,18 +146,20 @@ def open_cases(
     def make(book: Book) -> Iterator[Draft]:
         known = _excluded_before(book)
         for cluster in found:
-            members = sorted(cluster.members["account_id"])
             made.append(next_id(book))
-            yield (
-                "case-open",
-                {
-                    "case_id": made[-1], "cluster_id": cluster.cluster_id, "digest": cluster.digest,
-                    "run_id": cluster.run_id, "members": members,
-                    "excluded": {name: known[name] for name in members if name in known}, **job,
-                },
-            )  # fmt: skip
+            yield _opening(made[-1], cluster, known, job)
 
     return _done(write(workspace, signer, make, wait=wait), made, job)
+
+
+def _opening(case: str, cluster: Cluster, known: Mapping[str, str], job: Mapping[str, Any]) -> Draft:
+    """The opening of a case of a cluster; `known`: accounts that are excluded again, and why."""
+    members = sorted(cluster.members["account_id"])
+    excluded = {name: known[name] for name in members if name in known}
+    return "case-open", {
+        "case_id": case, "cluster_id": cluster.cluster_id, "digest": cluster.digest, "run_id": cluster.run_id,
+        "members": members, "excluded": excluded, **job,
+    }  # fmt: skip
 
 
 def _excluded_before(book: Book) -> dict[str, str]:
@@ -177,7 +189,8 @@ def propose(
     wait: float = 10.0,
 ) -> Done:
     """Proposes what is to be done about each member of a case that is not excluded: `action`, or what `actions` says
-    of it. `exclude`: accounts to be excluded first, and why. What was proposed or approved before is void.
+    of it. `exclude`: accounts to be excluded first, and why; who is already, stays so. What was proposed or approved
+    before is void. In the place of a case a cluster that has none may be named: it is opened with the proposal.
 
     `seen` and `digest`: the head of the one case, and the digest of its cluster, as the signer looked at them; of
     several cases by their ids.
@@ -188,7 +201,11 @@ def propose(
     """
     run, names = load_run(workspace), list(dict.fromkeys(cases))
     book = load_book(workspace)
-    clusters = {name: current_cluster(workspace, book.case(name).cluster_id, run) for name in names}
+    listed = set(run.clusters["cluster_id"])
+    clusters = {
+        name: current_cluster(workspace, name if name in listed else book.case(name).cluster_id, run)
+        for name in names
+    }
     for name, cluster in clusters.items():
         looked_at = _of(digest, name)
         if looked_at is not None and cluster.digest != looked_at:
@@ -203,28 +220,35 @@ def propose(
     if unknown:
         raise UsageError(f"{unknown[0]} is no member of {' or '.join(names)}.", hint="`ringwatch clusters show`.")
 
+    made: list[str] = []
+
     def make(book: Book) -> Iterator[Draft]:
+        known = _excluded_before(book)
         for name in names:
-            cluster = clusters[name]
-            _check_seen(book.case(name), _of(seen, name))
+            cluster, case_id = clusters[name], name
+            if name == cluster.cluster_id:
+                case_id = next_id(book)
+                yield _opening(case_id, cluster, known, job)
+            made.append(case_id)
+            _check_seen(book.case(case_id), _of(seen, name))
             members = sorted(cluster.members["account_id"])
-            for account in sorted(set(exclude or {}) & set(members)):
+            for account in sorted(set(exclude or {}) & set(members) - set(book.case(case_id).excluded)):
                 why = (exclude or {})[account]
-                yield "case-exclude", {"case_id": name, "account": account, "reason": why, **job}
+                yield "case-exclude", {"case_id": case_id, "account": account, "reason": why, **job}
             said = {
                 account: str((actions or {}).get(account, action))
                 for account in members
-                if account not in book.case(name).excluded
+                if account not in book.case(case_id).excluded
             }
             yield (
                 "case-propose",
                 {
-                    "case_id": name, "digest": cluster.digest, "run_id": cluster.run_id, "members": members,
+                    "case_id": case_id, "digest": cluster.digest, "run_id": cluster.run_id, "members": members,
                     "actions": said, "reason": reason, **job,
                 },
             )  # fmt: skip
 
-    return _done(write(workspace, signer, make, wait=wait), names, job)
+    return _done(write(workspace, signer, make, wait=wait), made, job)
 
 
 def exclude(
@@ -332,8 +356,7 @@ def undo(
     def make(book: Book) -> Iterator[Draft]:
         for case in list(book.cases.values()):
             if any(job_of(entry) == job for entry in case.events):
-                last = case.events[-1]
-                (names if job_of(last) == job and undoable(last) else moved).append(case.case_id)
+                (names if may_undo(book, case, job) else moved).append(case.case_id)
         if not names:
             raise UsageError(
                 f"Nothing of a job {job} can be undone." if moved else f"There is no job {job}.",

@@ -32,7 +32,7 @@ router = APIRouter()
 _WAIT = 5.0
 """Seconds that somebody waits for another writer of the audit log."""
 
-TOGETHER = (Decision.APPROVE, Decision.RETURN, Decision.REJECT, Decision.APPLY)
+TOGETHER = (Decision.APPROVE, Decision.RETURN, Decision.REJECT, Decision.APPLY, Decision.CLOSE)
 """What several cases are decided by in one job. What is heard of people, or given back to them, is of one case."""
 
 
@@ -84,17 +84,11 @@ def propose_case(v: Visiting, cluster_id: str, form: Sent) -> Response:
             f"{members[unsaid[0]]} is left out without a reason.", hint="Say why; the audit log keeps it."
         )
     actions = {members[number]: Action(chosen(text, list(Action), "action")) for number, text in said.items()}
-    case_id = form.one("case")
-    known = v.book.case(case_id).excluded if case_id else {}
-    if not case_id:
-        opened = open_cases(v.workspace, signer, [cluster_id], wait=_WAIT).cases[0]
-        case_id, known = opened.case_id, opened.excluded
     done = propose(
-        v.workspace, signer, [case_id], action=action, reason=reason, actions=actions,
-        exclude={members[n]: why[n] for n in out if members[n] not in known},
-        seen=form.one("seen") or None, digest=digest, wait=_WAIT,
+        v.workspace, signer, [form.one("case") or cluster_id], action=action, reason=reason, actions=actions,
+        exclude={members[n]: why[n] for n in out}, seen=form.one("seen") or None, digest=digest, wait=_WAIT,
     )  # fmt: skip
-    return v.go(_at(done.cases[0]), f"{case_id} is proposed: a second reviewer decides on it.")
+    return v.go(_at(done.cases[0]), f"{done.cases[0].case_id} is proposed: a second reviewer decides on it.")
 
 
 @router.post("/queue/act")

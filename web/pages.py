@@ -116,8 +116,8 @@ def cluster(v: Visiting, cluster_id: str, plain: int = 0, anew: int = 0) -> HTML
     found = load_cluster(v.workspace, cluster_id, run)
     cases = v.book.of_cluster(cluster_id)
     case = cases[-1] if cases else None
-    if case is not None and not case.active and case.digest != found.digest:
-        # What became of it is over, and it is another cluster now.
+    if case is not None and not case.active and (case.state is State.CLOSED or case.digest != found.digest):
+        # What became of it is over, and it is another cluster now, or there is none.
         case = None
     return _cluster(v, run, found, case, plain, anew)
 

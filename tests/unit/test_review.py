@@ -478,8 +478,6 @@ def test_a_job_on_several_cases_keeps_its_context_and_is_undone(office: Office) 
     for case in done.cases:
         assert case.events[-1]["job"] == {"id": done.job, "cases": 3, "reason": "a hackathon"}
         assert {label for label, _ in case.labels.values()} == {"benign"}
-    open_again = open_cases(workspace, people["ann"], [office.clusters[0]]).cases[0]
-    assert open_again.case_id == "case-4"
     with pytest.raises(PolicyError, match="undoes only their own"):
         undo(workspace, people["ann"], done.job, reason="mine to keep")
     back, moved = undo(workspace, people["cyd"], done.job, reason="it was no hackathon")
@@ -500,6 +498,60 @@ def test_a_job_on_several_cases_keeps_its_context_and_is_undone(office: Office) 
     assert [case.case_id for case in back.cases] == names[1:]
     assert moved == names[:1]
     verify(workspace)
+
+
+def test_of_a_cluster_one_case_goes_on_at_a_time_whatever_is_taken_back(office: Office) -> None:
+    workspace, people = office.workspace, office.people
+    names = [_proposed(office), _proposed(office, place=1)]
+    done = decide(workspace, people["bob"], names, Decision.REJECT, reason="a hackathon")
+    again = open_cases(workspace, people["ann"], [office.clusters[0]]).cases[0].case_id
+    assert done.job is not None
+    back, moved = undo(workspace, people["cyd"], done.job, reason="it was no hackathon")
+    assert ([case.case_id for case in back.cases], moved) == (names[1:], names[:1])
+    assert [case.case_id for case in load_book(workspace).cases.values() if case.active] == [names[1], again]
+
+
+def test_what_was_left_out_with_a_proposal_is_taken_back_with_it(office: Office) -> None:
+    workspace, people = office.workspace, office.people
+    one = office.cluster().members["account_id"].iloc[0]
+    done = propose(
+        workspace, people["ann"], office.clusters[:2], action=Action.LIMIT, reason="x", exclude={one: "a school"}
+    )
+    assert [case.state for case in done.cases] == [State.PROPOSED] * 2, "clusters without a case are opened with it"
+    assert done.cases[0].excluded == {one: "a school"} and done.job is not None
+    back, _ = undo(workspace, people["ann"], done.job, reason="y")
+    assert [(case.state, dict(case.excluded)) for case in back.cases] == [(State.OPEN, {})] * 2
+    verify(workspace)
+
+
+def test_a_proposal_that_is_refused_opens_nothing(office: Office) -> None:
+    everybody = dict.fromkeys(office.cluster().members["account_id"], "a school")
+    with pytest.raises(UsageError, match="an action for every member"):
+        propose(
+            office.workspace, office.people["ann"], office.clusters[:1], action=Action.LIMIT, reason="x",
+            exclude=everybody,
+        )  # fmt: skip
+    assert not load_book(office.workspace).cases
+
+
+@pytest.mark.parametrize("state", ["open", "proposed", "returned", "approved"])
+def test_what_is_closed_judges_nobody_and_the_cluster_is_as_it_was(office: Office, state: str) -> None:
+    before = review_queue(pipeline.load_run(office.workspace), load_book(office.workspace))
+    if state == "open":
+        case = open_cases(office.workspace, office.people["ann"], office.clusters[:1]).cases[0].case_id
+    else:
+        case = _approved(office) if state == "approved" else _proposed(office)
+    if state == "returned":
+        _decide(office, "bob", case, "return")
+    assert _decide(office, "ann", case, "close") == State.CLOSED
+    closed = load_book(office.workspace).case(case)
+    assert not closed.active and not closed.labels and not closed.actions
+    after = review_queue(pipeline.load_run(office.workspace), load_book(office.workspace))
+    pd.testing.assert_frame_equal(before, after)
+    with pytest.raises(UsageError, match="is closed"):
+        _decide(office, "bob", case, "approve")
+    assert _proposed(office) == "case-2"
+    verify(office.workspace)
 
 
 def test_a_job_is_done_whole_or_not_at_all(office: Office) -> None:
