@@ -94,7 +94,8 @@ def _newcomers(found: Found, own: History, accounts: AccountTable, unit: IntArra
     goes_on = found.lineage[found.lineage["cluster_id"] == found.lineage["from_cluster_id"]]
     goes_on = goes_on[["cluster_id", "from_cluster_id", "before"]].reset_index(drop=True)
     place = pd.Index(found.clusters["cluster_id"]).get_indexer(goes_on["cluster_id"])
-    earlier = pd.concat([own.members, own.past[["id", "account_id"]]], ignore_index=True)
+    earlier = pd.concat([own.past[["id", "account_id"]], own.members], ignore_index=True)  # the last one counts
+    earlier = earlier[earlier["id"].isin(goes_on["from_cluster_id"])]
     before = unit_of(goes_on["from_cluster_id"], accounts, earlier)
     was = before >= 0
     mostly = _mostly(down, before, len(goes_on))

@@ -376,10 +376,11 @@ def run_key(
 
 
 def previous_run(workspace: Workspace, key: str) -> str | None:
-    """The run before one of this key. A run that is made again goes on from the same one, and comes out the same."""
-    runs = workspace.current().runs
-    for run_id in reversed(runs):
-        record = read_record(workspace, run_id)
+    """The run before one of this key. A run that is made again goes on from the same one, and comes out the same; a
+    new one from that which none has gone on from, also where an older one was made again since: it knows of all."""
+    records = [read_record(workspace, run_id) for run_id in workspace.current().runs]
+    for record in records:
         if record.key == key:
             return record.previous
-    return runs[-1] if runs else None
+    gone_on_from = {record.previous for record in records}
+    return next((one.run_id for one in reversed(records) if one.run_id not in gone_on_from), None)
