@@ -26,7 +26,7 @@ def _detect(
     from ringwatch.clock import parse_time
     from ringwatch.pipeline import run_detection
 
-    moment = parse_time(as_of) if as_of else None
+    moment = parse_time(as_of) if as_of is not None else None
     workspace = session.workspace()
     catch_up(workspace, wait)
     run = run_detection(workspace, as_of=moment, seed=seed, labels=not no_labels, wait=wait, watch=session.watch())

@@ -45,7 +45,7 @@ def _train(
     from ringwatch.gnn.models.torch_here import pick_device
     from ringwatch.pipeline import train_model
 
-    moment = parse_time(as_of) if as_of else None
+    moment = parse_time(as_of) if as_of is not None else None
     workspace = session.workspace()
     catch_up(workspace, wait)
     report = train_model(

@@ -348,7 +348,7 @@ def _gaps(
         yield gap("What happened after the moment that the run looked at.", as_of=run.record.as_of)
     untimed = {name: rows for name, rows in run.record.untimed.items() if rows}
     if untimed:
-        yield gap("When some of the links and relations came about: they have no time.", rows=untimed)
+        yield gap("When some rows came about: they have no time.", rows=untimed)
     if cluster.organization_id is not None:
         parts = run.parts[run.parts["organization_id"] == cluster.organization_id]["cluster_id"]
         others = sorted(set(parts) - {cluster.cluster_id})

@@ -86,16 +86,20 @@ class EventLog:
 
         `accounts` has one row per account: the latest `updated_at`, then the greater content key. `prompts` and
         `tokens` have each id once. With `as_of` a row is seen where its time is not later, or where it has none;
-        the moment of an account's row is its `updated_at`, else its `created_at`.
+        the moment of an account's row is its `updated_at`, else its `created_at`; a status without `updated_at` is
+        of no known moment, and is not seen.
         """
         con.execute("SET TimeZone = 'UTC'")
         for table in TABLE_NAMES:
             source = self.relation(table, batches)
-            where = ""
+            query = f"SELECT * FROM {source}"
             if as_of is not None and table in _MOMENT:
                 moment = _MOMENT[table]
-                where = f" WHERE {moment} IS NULL OR {moment} <= {literal(as_of.isoformat())}::TIMESTAMPTZ"
-            query = f"SELECT * FROM {source}{where}"
+                query += f" WHERE {moment} IS NULL OR {moment} <= {literal(as_of.isoformat())}::TIMESTAMPTZ"
+                if table == "accounts":
+                    # A verdict of no known moment may be of a later one.
+                    status = "CASE WHEN updated_at IS NOT NULL THEN status END AS status"
+                    query = f"SELECT * REPLACE ({status}) FROM ({query})"
             if table == "labels":
                 query = _standing(query)
             if table == "accounts":

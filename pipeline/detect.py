@@ -121,10 +121,11 @@ def _commit(workspace: Workspace, current: Current, graph: GraphWriter, record: 
 
 def untimed_rows(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Rows of the attached views that have no time, by table: any `as_of` sees them."""
-    counts = {}
-    for table in ("links", "relations"):
-        counts[table] = con.execute(f"SELECT count(*) FILTER (ts IS NULL) FROM {table}").fetchall()[0][0]
-    return counts
+    moments = {"accounts": "coalesce(updated_at, created_at)", "links": "ts", "relations": "ts"}
+    return {
+        table: con.execute(f"SELECT count(*) FILTER ({moment} IS NULL) FROM {table}").fetchall()[0][0]
+        for table, moment in moments.items()
+    }
 
 
 def _digest(found: Detection) -> str:
