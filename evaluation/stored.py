@@ -14,9 +14,8 @@ from ringwatch.evaluation.evaluate import EvaluationReport, assess
 from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
 from ringwatch.evaluation.peers import hold_peers
 from ringwatch.evaluation.truth import select
-from ringwatch.graphs import Detection
 from ringwatch.metrics import Stopwatch
-from ringwatch.pipeline import load_run, load_scores, rehearse_run
+from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
 
 
@@ -43,7 +42,6 @@ def evaluate(
     truth = read_labels(labels)
     operations, benign = read_operations(labels), read_benign_groups(labels)
     run = load_run(workspace, run_id)
-    scores = load_scores(workspace, run.record.run_id)
 
     def measure(scores: pd.DataFrame, members: pd.DataFrame, clusters: pd.DataFrame) -> EvaluationReport:
         return assess(
@@ -51,22 +49,18 @@ def evaluate(
             k=k, seed=seed, run_id=run.record.run_id,
         )  # fmt: skip
 
-    def measure_found(found: Detection) -> EvaluationReport:
-        seen = scores[["account_id"]].merge(found.scores, on="account_id", how="left").fillna({"score": 0.0})
-        return measure(seen, found.members, found.clusters)
-
-    report = measure(scores, run.members, run.clusters)
+    report = measure(run.scores, run.members, run.clusters)
     with ExitStack() as stack:
         if peers or calibration or ablation:
             rehearsal = stack.enter_context(rehearse_run(workspace, run.record, watch=watch))
         if peers:
             with rehearsal.watch.stage("peers"):
                 held = hold_peers(
-                    rehearsal.con, lambda members, listed: measure(scores, members, listed), seed=run.record.seed
+                    rehearsal.con, lambda members, listed: measure(run.scores, members, listed), seed=run.record.seed
                 )
             report = replace(report, peers=held)
         if calibration:
-            counted = select(truth, scores["account_id"], run.used_labels)
+            counted = select(truth, run.scores["account_id"], run.used_labels)
             ids = pd.Index(rehearsal.gathered.accounts.ids)
             found = calibrate(
                 rehearsal.weigh(), ids, counted, run.members, run.clusters, operations=operations,
@@ -74,7 +68,9 @@ def evaluate(
             )  # fmt: skip
             report = replace(report, calibration=found)
         if ablation:
-            report = replace(report, ablation=ablate(rehearsal, measure_found))
+            report = replace(
+                report, ablation=ablate(rehearsal, lambda found: measure(found.scores, found.members, found.clusters))
+            )
     untimed = {table: rows for table, rows in run.record.untimed.items() if rows}
     if run.record.as_of and untimed:
         named = ", ".join(f"{rows} {table}" for table, rows in untimed.items())
