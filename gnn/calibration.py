@@ -112,12 +112,13 @@ def isotonic(z: FloatArray, label: Label, prior: float) -> tuple[FloatArray, Flo
     """
     from sklearn.isotonic import isotonic_regression
 
-    order = np.argsort(z, kind="stable")
-    abusive = (label == ABUSIVE)[order]
+    abusive = label == ABUSIVE
     stands_for = pu.masses(label, prior)[0] / max(int(abusive.sum()), 1)
-    level = isotonic_regression(abusive * stands_for, increasing=True)
+    # Equal scores are one point: the order of accounts says nothing.
+    value, point, size = np.unique(z, return_inverse=True, return_counts=True)
+    level = isotonic_regression(np.bincount(point, abusive * stands_for) / size, sample_weight=size, increasing=True)
     begin = starts(level)
-    x = np.add.reduceat(z[order], begin) / np.diff(np.append(begin, len(level)))
+    x = np.add.reduceat(value * size, begin) / np.add.reduceat(size, begin)
     y = logit(np.clip(level[begin], LEAST_CHANCE, 1 - LEAST_CHANCE))
     keep = np.r_[True, np.diff(x) > 0]
     return x[keep], y[keep]
