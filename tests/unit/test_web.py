@@ -467,7 +467,7 @@ def test_several_are_decided_in_one_job_and_taken_back(pages: Office) -> None:
         said = ann.get(done.headers["location"]).text
         assert "2 cases are open." in said and "taken back on the page" not in said, "an opening stays"
         offered = _rows(ann)
-        assert offered["case-1"][1] == "propose"
+        assert offered["case-1"][1] == "propose close"
         both = [offered["case-1"][0], offered["case-2"][0]]
         assert ann.signed("/queue/act", act="propose", action="jail", row=both).status_code == 409
         assert ann.signed("/queue/act", act="propose", action="limit", row=both).status_code == 303
