@@ -264,6 +264,11 @@ def test_the_bound_on_lines(ingester: Any, event: Event, form: str) -> None:
     _refused(ingester, f"events.{form}", [event(1, prompt="x" * 5000)], "more than 4000 bytes", line_bytes=4000)
 
 
+def test_a_line_within_the_bound_is_read(ingester: Any, event: Event) -> None:
+    rows = [event(1, prompt="x"), event(2, prompt="say\n" + "x " * (1 << 20)), event(3, prompt="")]
+    assert ingester.ingest(ingester.workspace(), ingester.file("events.csv", rows)).stored == 3
+
+
 def test_the_bound_on_depth(ingester: Any, event: Event) -> None:
     deep = '{"a":' * 9 + "1" + "}" * 9
     line = json.dumps(event(1))[:-1] + ', "tool_args": ' + deep + "}\n"
