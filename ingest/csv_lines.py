@@ -104,6 +104,8 @@ class _LineCounter:
         self._stream = stream
         self._records = 0
         self._extra = 0
+        self._blanks: list[int] = []
+        self._seen = 0
         self.last = 1
 
     def number(
@@ -123,13 +125,18 @@ class _LineCounter:
             found = _kernels.fill_null(_kernels.count_substring(column, "\n"), 0)
             breaks[good] += found.to_numpy(zero_copy_only=False)
         records = self._records + np.arange(total, dtype=np.int64)
-        lines = records + 2 + self._extra + np.cumsum(breaks) - breaks
+        starts = records + 2 + self._extra + np.cumsum(breaks) - breaks
         self._records += total
         self._extra += int(breaks.sum())
-        blanks = np.asarray(self._stream.blank_lines, dtype=np.int64)
-        if len(blanks) and not self._extra:
-            # The i-th blank line pushes every record down that would otherwise stand at or after it.
-            lines = lines + np.searchsorted(blanks - np.arange(len(blanks)), lines, side="right")
+        # A blank line pushes down the record that would otherwise begin there; where none does, it is inside a value.
+        for blank in self._stream.blank_lines[self._seen :]:
+            at = blank - len(self._blanks)
+            if not total or at > starts[-1]:
+                break
+            self._seen += 1
+            if starts[np.searchsorted(starts, at)] == at:
+                self._blanks.append(at)
+        lines = starts + np.searchsorted(np.asarray(self._blanks, dtype=np.int64), starts, side="right")
         self.last = int(lines[-1]) if total else self.last
         broken = [
             Malformed(int(line), "malformed_row", unmarked(text))

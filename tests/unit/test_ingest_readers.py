@@ -126,6 +126,15 @@ def test_lines_are_named_as_an_editor_counts_them(ingester: Any) -> None:
     ingester.ingest(workspace, ingester.file("events.csv", text))
     assert _lines(ingester, workspace) == {("bad_time", 5)}
 
+    text = (
+        "event_id,ts,account_id,kind,prompt\n"
+        '\ne1,2026-01-01,a,chat,"two\n\n\nlines"\n\n\n'
+        'e2,never,a,chat,"x\n\n"\ne3,never,a,chat,x\n\ne4,never,a,chat,x\n'
+    )
+    workspace = ingester.workspace()
+    ingester.ingest(workspace, ingester.file("events.csv", text))
+    assert _lines(ingester, workspace) == {("bad_time", 9), ("bad_time", 12), ("bad_time", 14)}
+
     lines = '{"event_id":"e1","ts":"2026-01-01","account_id":"a","kind":"chat"}\n\n{"event_id":"e2"}\n[1]\n{"x":\n'
     workspace = ingester.workspace()
     report = ingester.ingest(workspace, ingester.file("events.jsonl", lines))
