@@ -232,6 +232,42 @@ def test_a_damaged_page_inside_a_good_parquet_file_is_refused(ingester: Any, eve
     assert "prompt" not in caught.value.message
 
 
+def _prompts(*prompts: str) -> bytes:
+    rows = (f"e{n},2026-01-01,a{n},chat,{prompt}\n" for n, prompt in enumerate(prompts))
+    return ("event_id,ts,account_id,kind,prompt\n" + "".join(rows)).encode()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "line"),
+    [
+        (("one", '"two', "three", "four"), 3),
+        (("one", '"two', "three", '"four"', "five"), 3),
+        (("one", '"two\n\n2"', '"3 ""three"""', '"four', "five", '"six", "six"'), 7),
+        (("one", "two", '"cut ""off""'), 4),
+        (("w " * (1 << 20), '"' + "w " * (1 << 20), "w " * (1 << 20)), 3),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_quote_that_is_not_closed_refuses_the_file(
+    ingester: Any, prompts: tuple[str, ...], line: int, compressed: bool
+) -> None:
+    data = _prompts(*prompts)
+    says = f"a quote that begins on line {line} is never closed"
+    if compressed:
+        _refused(ingester, "events.csv.zst", zstandard.compress(data), says, line_bytes=8 << 20)
+    else:
+        _refused(ingester, "events.csv", data[:-1], says, line_bytes=8 << 20)
+
+
+def test_quotes_that_take_in_no_other_line_are_read(ingester: Any) -> None:
+    prompts = (
+        '5" by 6', '6"', ' "x', '"a "b" c"', '"a ""b"""', '""', '"one\n""two""\n"', '"' + '""' * (2 << 20) + '"', "a",
+    )  # fmt: skip
+    workspace = ingester.workspace(limits={"line_bytes": 8 << 20})
+    data = _prompts(*prompts).replace(b"\n", b"\r\n")
+    assert ingester.ingest(workspace, ingester.file("events.csv.gz", gzip.compress(data))).stored == len(prompts)
+
+
 # -- bounds -----------------------------------------------------------------------------------------------
 
 
@@ -315,7 +351,8 @@ def test_the_bound_on_identifiers(ingester: Any, event: Event) -> None:
         ("event_id,ts,account_id,kind,kind", "column 'kind' twice"),
         ("event_id,ts,account_id,kind,Kind", "column 'Kind' beside 'kind'"),
         ("event_id,ts,account_id,kind,__row", "name is ours"),
-        ('event_id,"ts', "header"),
+        ('"event_id" ,ts', "header"),
+        ('event_id,"ts', "line 1 is never closed"),
     ],
 )
 def test_headers_that_mean_two_things_are_refused(ingester: Any, header: str, says: str) -> None:
