@@ -143,6 +143,15 @@ def test_a_bare_integer_is_a_time_where_its_unit_is_configured(
     assert {row["ts"] for row in ingester.rows(workspace, "events")} == {"2026-03-01 10:00:00+00"}
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_number_beyond_all_time_costs_its_row_alone(ingester: Any, event: Event, unit: str) -> None:
+    rows = [event(1, ts="1772359200" + {"s": "", "ms": "000", "us": "000000", "ns": "0" * 9}[unit])]
+    rows += [event(2, ts="9" * 38), event(3, ts="9" * 19), event(4, ts="-" + "8" * 19), event(5, ts="9" * 400)]
+    workspace = ingester.workspace(time_unit=unit)
+    report = ingester.ingest(workspace, ingester.file("events.csv", rows))
+    assert (report.stored, report.violations) == (1, {"bad_time": 4})
+
+
 def test_declared_names_are_known_and_others_are_not(ingester: Any) -> None:
     workspace = ingester.workspace(entity_types=("wallet",), relation_kinds=("gift",), entity_kinds=("clinic",))
     tables = {

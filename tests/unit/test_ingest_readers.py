@@ -148,6 +148,24 @@ def _lines(ingester: Any, workspace: Any) -> set[tuple[str, int]]:
     return {(row["reason"], row["line"]) for row in map(json.loads, output.read_text().splitlines())}
 
 
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.timestamp("ns")])
+@pytest.mark.parametrize("column", ["ts", "account_id", "stranger"])
+def test_a_time_of_a_far_year_costs_its_row_alone(
+    ingester: Any, event: Event, kind: pa.DataType, column: str
+) -> None:
+    largest, whole = (2**31 - 2, pa.int32()) if kind == pa.date32() else (2**63 - 2, pa.int64())
+    values = [largest, -largest, 400_000 * 365, 20_000, None]
+    rows = [event(n) for n in range(len(values))]
+    fields = {name: pa.array([row[name] for row in rows]) for name in rows[0]}
+    fields["ts"] = pa.array(["never"] + ["2026-03-01"] * 4)
+    fields[column] = pa.array(values, whole).view(kind)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(fields), sink)
+    report = ingester.ingest(ingester.workspace(), ingester.file("events.parquet", sink.getvalue()))
+    assert report.read == report.stored + report.quarantined
+    assert report.quarantined >= 1
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_what_is_not_utf8_is_set_aside_row_by_row(ingester: Any, event: Event, form: str) -> None:
     data = encode([event(1), event(2, account_id="bÿd"), event(3)], form)
