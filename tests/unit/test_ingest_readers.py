@@ -335,7 +335,11 @@ def test_a_line_within_the_bound_is_read(ingester: Any, event: Event) -> None:
 def test_the_bound_on_depth(ingester: Any, event: Event) -> None:
     deep = '{"a":' * 9 + "1" + "}" * 9
     line = json.dumps(event(1))[:-1] + ', "tool_args": ' + deep + "}\n"
-    _refused(ingester, "events.jsonl", line, "Line 1 .* nests JSON deeper than 8", json_depth=8)
+    flat = json.dumps(event(2, tool_args=[[1]] * 9)) + "\n"
+    workspace = ingester.workspace(limits={"json_depth": 8})
+    report = ingester.ingest(workspace, ingester.file("events.jsonl", flat + line + flat.replace("e2", "e3")))
+    assert (report.stored, report.violations) == (2, {"json_too_deep": 1})
+    assert _lines(ingester, workspace) == {("json_too_deep", 2)}
     quoted = ingester.file("events.csv", [event(1, tool_args=deep), event(2, tool_args='{"a": "[[[[[[[[[[["}')])
     report = ingester.ingest(ingester.workspace(limits={"json_depth": 8}), quoted)
     assert report.violations == {"json_too_deep": 1}
