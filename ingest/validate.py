@@ -80,10 +80,9 @@ def _number(column: Column | None, name: str, kind: str) -> Plan:
 def _time(column: Column, kind: str, config: Config) -> Plan:
     name, r = column.name, quoted(f"r_{column.name}")
     if kind in _TIMES:
-        if kind not in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"):
-            raw = f"epoch_us(try_cast({quoted(name)} AS TIMESTAMP))"
-        else:
-            raw = f"epoch_us({quoted(name)})"
+        # A cast rounds nanoseconds; without one they are cut off, as those of text are.
+        exact = kind in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "TIMESTAMP_NS")
+        raw = f"epoch_us({quoted(name) if exact else f'try_cast({quoted(name)} AS TIMESTAMP)'})"
         # An infinite time, or one of a year that is too far, has no microseconds; it must not pass for a missing one.
         raw = f"CASE WHEN {quoted(name)} IS NOT NULL THEN coalesce({raw}, {_LAST_MOMENT}) END"
         inside = f"{r} >= {_FIRST_MOMENT} AND {r} < {_LAST_MOMENT}"
@@ -95,7 +94,7 @@ def _time(column: Column, kind: str, config: Config) -> Plan:
     checks: list[tuple[str, str, bool]] = []
     moment = (
         f"CASE WHEN regexp_full_match({r}, {literal(_ISO)})"
-        f" THEN epoch_us(try_cast(replace({r}, ',', '.') AS TIMESTAMPTZ)) END"
+        f" THEN epoch_us(try_cast(translate({r}, ',z', '.Z') AS TIMESTAMPTZ)) END"
     )
     if config.time_unit is None:
         checks.append((bare, "time_without_unit", column.required))
