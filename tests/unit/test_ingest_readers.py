@@ -55,6 +55,17 @@ def test_a_subfolder_and_named_files_are_read_and_truth_is_not(ingester: Any, ev
     assert ingester.ingest(workspace, folder / "events-1.csv", folder / "events" / "..").duplicates == 2
 
 
+def test_a_truth_folder_is_not_read_by_any_name(
+    ingester: Any, event: Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    (folder / "events.csv").write_bytes(encode([event(1)], "csv"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match="no table"):
+        ingester.ingest(ingester.workspace(), Path())
+
+
 def test_the_same_file_twice_is_read_once(ingester: Any, event: Event) -> None:
     path = ingester.file("events.csv", [event(1)])
     assert ingester.ingest(ingester.workspace(), path, path, path.parent).read == 1
