@@ -30,7 +30,8 @@ def run_apart(
         RingwatchError: the process was ended from outside. Besides, whatever `function` raises.
     """
     job = pickle.dumps((function, args, kwargs))
-    command = [sys.executable, "-c", "from ringwatch.ingest.apart import serve; serve()"]
+    # -P: without it Python looks for modules in the current folder first, which may be somebody's drop.
+    command = [sys.executable, "-P", "-c", "from ringwatch.ingest.apart import serve; serve()"]
     # close_fds=False: what is marked as inheritable, the writer's lock, is held by both.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as process:
         pipe, answers = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)

@@ -5,7 +5,6 @@ The DuckDB connection that sees what came in has no temporary folder: a raw valu
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from ringwatch.ingest.engine import connect, engine_errors
 from ringwatch.ingest.quarantine import FILE as QUARANTINE
 from ringwatch.ingest.quarantine import QuarantineWriter, without_long_numbers
 from ringwatch.ingest.readers import Chunk, read_chunks
-from ringwatch.ingest.report import FrozenError, IngestReport, Mode
+from ringwatch.ingest.report import FrozenError, IngestReport, Mode, keep_report
 from ringwatch.ingest.rows import original_rows
 from ringwatch.ingest.sources import SourceFile, find_sources
 from ringwatch.ingest.validate import ROW_BITS, staging_query
@@ -87,7 +86,7 @@ def stage_here(job: Job) -> tuple[IngestReport, dict[str, float]]:
             (job.folder / VAULT).unlink()
         if not report.quarantined:
             (job.folder / QUARANTINE).unlink()
-        (job.folder / "report.json").write_text(json.dumps(report.document(), indent=1), encoding="utf-8")
+        keep_report(report, job.folder)
         for path in (*job.folder.iterdir(), job.folder):
             fsync_path(path)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,13 @@ from ringwatch.ingest.sources import SourceFile
 from ringwatch.ingest.streams import BAD_BYTE, TextStream, unmarked
 
 _BLOCK = 16 << 20
+_ENOUGH = 1 << 20  # bytes to look through at once
+# What follows an opening quote: a value that ends where a value can; one that ends on its line, with more behind it,
+# which the reader takes as it is; (1) one that may yet end; (2) one that took other lines in before a quote ended it.
+_QUOTED = re.compile(
+    rb""""(?<![^,\r\n]")(?:[^"]*+(?:""[^"]*+)*+"(?=[,\r\n])|[^"\r\n]*+(?:""[^"\r\n]*+)*+"(?=[^"])"""
+    rb"""|([^"]*+(?:""[^"]*+)*+"?\Z)|())"""
+)
 # The stubs of pyarrow know neither the CSV reader's callbacks nor most kernels.
 _kernels: Any = pc
 _csv: Any = pyarrow.csv
@@ -34,7 +42,7 @@ def read_csv(_con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, li
         rejected.append((row.number, row.text))
         return "skip"
 
-    with TextStream(file, limits) as stream:
+    with _QuotedStream(file, limits) as stream:
         names = _header(stream.first_line(), file)
         check_names(names, file, limits)
         check_required(set(names), file, table)
@@ -97,6 +105,38 @@ def _header(line: bytes, file: SourceFile) -> list[str]:
     return [name or f"unnamed_{index + 1}" for index, name in enumerate(names)]
 
 
+class _QuotedStream(TextStream):
+    """Text in which every quote is closed: the reader takes the end of the file for the end of a value, and with it
+    all that stands between. Raises `DataError` also where one is not."""
+
+    def _open(self) -> Iterator[bytes]:
+        self._ends, held, enough = 0, b"\n", _ENOUGH
+        for piece in super()._open():
+            held += piece
+            if len(held) >= enough:
+                held = self._unclosed(held)
+                enough = max(_ENOUGH, 2 * len(held))
+            yield piece
+        self._unclosed(held + b"\n", whole=True)
+
+    def _unclosed(self, text: bytes, *, whole: bool = False) -> bytes:
+        """The text from the byte before the first quote that may yet be closed, or its last byte. Its own first byte
+        was seen before: here it only says whether a value begins behind it."""
+        end = len(text) - 1
+        for value in _QUOTED.finditer(text, 1):
+            if value.lastindex:
+                end = value.start() - 1
+                if whole or value.lastindex == 2:
+                    line = self._ends + text.count(b"\n", 0, value.start())
+                    raise DataError(
+                        f"{self._file.name}: a quote that begins on line {line} is never closed.",
+                        hint="End the value with a quote, and write a quote inside it twice.",
+                    )
+                break
+        self._ends += text.count(b"\n", 0, end)
+        return text[end:]
+
+
 class _LineCounter:
     """Line numbers of CSV records, which may span lines and have blank lines between them."""
 
@@ -104,6 +144,8 @@ class _LineCounter:
         self._stream = stream
         self._records = 0
         self._extra = 0
+        self._blanks: list[int] = []
+        self._seen = 0
         self.last = 1
 
     def number(
@@ -123,13 +165,18 @@ class _LineCounter:
             found = _kernels.fill_null(_kernels.count_substring(column, "\n"), 0)
             breaks[good] += found.to_numpy(zero_copy_only=False)
         records = self._records + np.arange(total, dtype=np.int64)
-        lines = records + 2 + self._extra + np.cumsum(breaks) - breaks
+        starts = records + 2 + self._extra + np.cumsum(breaks) - breaks
         self._records += total
         self._extra += int(breaks.sum())
-        blanks = np.asarray(self._stream.blank_lines, dtype=np.int64)
-        if len(blanks) and not self._extra:
-            # The i-th blank line pushes every record down that would otherwise stand at or after it.
-            lines = lines + np.searchsorted(blanks - np.arange(len(blanks)), lines, side="right")
+        # A blank line pushes down the record that would otherwise begin there; where none does, it is inside a value.
+        for blank in self._stream.blank_lines[self._seen :]:
+            at = blank - len(self._blanks)
+            if not total or at > starts[-1]:
+                break
+            self._seen += 1
+            if starts[np.searchsorted(starts, at)] == at:
+                self._blanks.append(at)
+        lines = starts + np.searchsorted(np.asarray(self._blanks, dtype=np.int64), starts, side="right")
         self.last = int(lines[-1]) if total else self.last
         broken = [
             Malformed(int(line), "malformed_row", unmarked(text))

@@ -10,10 +10,11 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from ringwatch.ingest.engine import connect, engine_errors
 from ringwatch.ingest.log import EventLog, literal
 from ringwatch.ingest.quarantine import FILE as QUARANTINE
 from ringwatch.ingest.quarantine import QuarantineWriter
+from ringwatch.ingest.report import FILE as REPORT
+from ringwatch.ingest.report import ingested_at
 from ringwatch.ingest.sealed import SealedReader
 from ringwatch.ingest.vault import FILE as VAULT
 from ringwatch.ingest.vault import VaultWriter, read_vault
@@ -39,6 +42,7 @@ from ringwatch.workspace import Current, Workspace, fsync_path
 
 _COPY = "(FORMAT parquet, COMPRESSION zstd)"
 _ACCOUNT_COLUMNS = ("account_id", "src_account_id", "dst_account_id")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _AGED = ("events", "links", "relations")
 _kernels: Any = pc
 
@@ -67,7 +71,8 @@ def erase(
     the memory of this one.
 
     Raises:
-        UsageError: the log knows nothing of one of the accounts. RingwatchError: a vault or a quarantine is damaged.
+        UsageError: neither log nor quarantine knows one of the accounts.
+        RingwatchError: a vault or a quarantine is damaged.
     """
     return run_apart(_erase, workspace, current, folder, tuple(accounts), before)
 
@@ -81,10 +86,9 @@ def _erase(
         log = EventLog(workspace, current)
         con.execute(f"CREATE TABLE seen AS {_last_seen(log)}")
         known = {row[0] for row in con.execute("SELECT account_id FROM seen").fetchall()}
-        unknown = sorted(set(accounts) - known)
-        if unknown:
+        if unknown := _nowhere(workspace, current, set(accounts) - known):
             raise UsageError(
-                f"The log has nothing of {len(unknown)} of the accounts.",
+                f"There is nothing of {len(unknown)} of the accounts, in the log or in quarantine.",
                 hint="Name accounts as `ringwatch scores` does.",
             )
         gone = set(accounts)
@@ -93,7 +97,7 @@ def _erase(
             gone |= {row[0] for row in old.fetchall()}
         con.register("gone_arrow", pa.table({"account_id": pa.array(sorted(gone), pa.string())}))
         con.execute("CREATE TABLE gone AS FROM gone_arrow")
-        refused = _refused(gone if accounts or before else set(), before)
+        named = _naming(gone)
         for batch in current.batches:
             source, target = workspace.log_dir / batch, folder / batch
             target.mkdir(parents=True)
@@ -102,9 +106,9 @@ def _erase(
                     rows[name] += _keep(con, source / f"{name}.parquet", target / f"{name}.parquet", name, before)
             kept = _keep_names(con, workspace, source, target)
             originals += _keep_originals(workspace, batch, target, kept)
-            rows["quarantine"] += _keep_quarantine(workspace, source, target, refused)
-            if (source / "report.json").is_file():
-                shutil.copyfile(source / "report.json", target / "report.json")
+            rows["quarantine"] += _keep_quarantine(workspace, source, target, named, before)
+            if (source / REPORT).is_file():
+                shutil.copy2(source / REPORT, target / REPORT)
             for path in (*target.iterdir(), target):
                 fsync_path(path)
     return Erasure(tuple(sorted(gone)), {name: count for name, count in rows.items() if count}, originals)
@@ -186,39 +190,69 @@ def _keep_originals(workspace: Workspace, batch: str, target: Path, kept: Any) -
     return gone
 
 
-def _refused(gone: set[str], before: datetime | None) -> Callable[[dict[str, Any]], bool]:
-    """Whether a row in quarantine is of an account that is gone, or of a time that is."""
-    whole = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(gone)) or r"(?!)")
+def _nowhere(workspace: Workspace, current: Current, accounts: set[str]) -> set[str]:
+    """Those accounts that no row in quarantine names."""
+    names = {account: _naming({account}) for account in accounts}
+    folders = [workspace.log_dir / batch for batch in current.batches]
+    for folder in folders:
+        for said in _quarantined(workspace, folder) if names and (folder / QUARANTINE).is_file() else ():
+            names = {account: named for account, named in names.items() if not named(said["row"])}
+    return set(names)
 
-    def is_gone(row: dict[str, Any]) -> bool:
-        if any(str(row.get(column)) in gone for column in _ACCOUNT_COLUMNS):
-            return True
+
+def _naming(accounts: set[str]) -> Callable[[dict[str, Any]], bool]:
+    """Whether a row in quarantine is of one of the accounts."""
+    written = sorted(accounts | {json.dumps(name)[1:-1] for name in accounts})
+    whole = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in written) or r"(?!)")
+    numbers = {Decimal(name) for name in accounts if _NUMBER.fullmatch(name)}
+
+    def is_one(value: Any) -> bool:
+        if isinstance(value, str):
+            return value in accounts
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        # The log has 5 where the drop had 5.0: see `validate.text_of`.
+        return text in accounts or (_NUMBER.fullmatch(text) is not None and Decimal(text) in numbers)
+
+    def named(row: dict[str, Any]) -> bool:
         if set(row) == {"text"}:  # a line that could not be taken apart
             return whole.search(str(row["text"])) is not None
-        if before is None or "ts" not in row:
-            return False
-        try:
-            return parse_time(str(row["ts"])) < before
-        except (UsageError, OverflowError):
-            return False
+        return any(is_one(row[column]) for column in _ACCOUNT_COLUMNS if column in row)
 
-    return is_gone
+    return named
+
+
+def _moment(said: dict[str, Any]) -> datetime | None:
+    """The time of a quarantined row, where its table is one whose rows grow old, and the time can be read."""
+    try:
+        return parse_time(str(said["row"].get("ts"))) if said["table"] in _AGED else None
+    except (UsageError, OverflowError):
+        return None
+
+
+def _quarantined(workspace: Workspace, folder: Path) -> Iterator[dict[str, Any]]:
+    """What the quarantine in a batch's folder says of each row."""
+    for _, data in SealedReader(workspace, folder / QUARANTINE, "quarantine").chunks():
+        yield from map(json.loads, data.splitlines())
 
 
 def _keep_quarantine(
-    workspace: Workspace, source: Path, target: Path, is_gone: Callable[[dict[str, Any]], bool]
+    workspace: Workspace,
+    source: Path,
+    target: Path,
+    named: Callable[[dict[str, Any]], bool],
+    before: datetime | None,
 ) -> int:
+    """Seals a batch's quarantine anew without rows of those who are gone, and without what is too old: a row whose
+    time cannot be read is as old as its batch. How many rows are gone."""
     if not (source / QUARANTINE).is_file():
         return 0
-    gone = 0
+    gone, came = 0, ingested_at(source)
     with QuarantineWriter(workspace, target) as kept:
-        for _, data in SealedReader(workspace, source / QUARANTINE, "quarantine").chunks():
-            for text in data.splitlines():
-                said = json.loads(text)
-                if is_gone(said["row"]):
-                    gone += 1
-                else:
-                    kept.keep(**said)
+        for said in _quarantined(workspace, source):
+            if named(said["row"]) or (before and (_moment(said) or came) < before):
+                gone += 1
+            else:
+                kept.keep(**said)
         kept.seal()
     if not kept.rows:
         (target / QUARANTINE).unlink()

@@ -32,7 +32,7 @@ def read_jsonl(con: duckdb.DuckDBPyConnection, file: SourceFile, table: Table, l
     objects = 0
     with TextStream(file, limits) as stream:
         for first, lines in _line_batches(stream):
-            numbered, broken = _numbered(first, lines, file, limits)
+            numbered, broken = _numbered(first, lines, limits)
             cursor = con.cursor()
             cursor.register("json_lines", numbered)
             keys = cursor.sql(
@@ -73,8 +73,8 @@ def _taken_apart(names: list[str]) -> str:
     )
 
 
-def _numbered(first: int, chunk: list[bytes], file: SourceFile, limits: Limits) -> tuple[pa.Table, list[Malformed]]:
-    """Lines that are not blank with their numbers, and those that are no text."""
+def _numbered(first: int, chunk: list[bytes], limits: Limits) -> tuple[pa.Table, list[Malformed]]:
+    """Lines that are not blank with their numbers, and those that are no text or nest too deep."""
     numbers = np.arange(first, first + len(chunk), dtype=np.int64)
     lines: Any = pa.array(chunk, pa.binary()).cast(pa.string())
     wrong = _kernels.match_substring(lines, BAD_BYTE)
@@ -88,12 +88,14 @@ def _numbered(first: int, chunk: list[bytes], file: SourceFile, limits: Limits) 
     full = _kernels.not_equal(_kernels.utf8_trim_whitespace(lines), "")
     numbers, lines = numbers[full.to_numpy(zero_copy_only=False)], lines.filter(full)
     brackets = _kernels.add(_kernels.count_substring(lines, "{"), _kernels.count_substring(lines, "["))
-    for index in np.flatnonzero(brackets.to_numpy(zero_copy_only=False) > limits.json_depth):
-        if json_depth(lines[int(index)].as_py()) > limits.json_depth:
-            raise DataError(
-                f"Line {numbers[index]} of {file.name} nests JSON deeper than {limits.json_depth} levels.",
-                hint="Write such a value as text, or raise limits.json_depth in ringwatch.toml.",
-            )
+    deep = brackets.to_numpy(zero_copy_only=False) > limits.json_depth
+    for index in np.flatnonzero(deep):
+        text = lines[int(index)].as_py()
+        deep[index] = json_depth(text) > limits.json_depth
+        if deep[index]:  # the engine does not see it
+            broken.append(Malformed(int(numbers[index]), "json_too_deep", text))
+    if deep.any():
+        numbers, lines = numbers[~deep], lines.filter(pa.array(~deep))
     return pa.table([pa.array(numbers), lines], names=["line", "content"]), broken
 
 

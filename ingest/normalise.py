@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +27,8 @@ _kernels: Any = pc
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
 _DOMAIN = re.compile(r"[^\s@.,;:()<>\[\]\"\\/]+(\.[^\s@.,;:()<>\[\]\"\\/]+)*\Z")
-_CARD = r"^[0-9][0-9 .\-]{10,30}[0-9]$"
+_CARD = r"^[0-9]([0-9 .\-]{10,30}[0-9]|(\.[0-9]+)?[eE]\+?[0-9]{1,2})$"
+_FLOAT = re.compile(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _CARD_DIGITS = range(12, 20)
 _AGENT_FACTOR = 8  # browsers inside apps write long names
 
@@ -110,18 +113,25 @@ def passes_luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def is_card(value: str) -> bool:
-    """Whether a value is a card number: a card's count of digits, however grouped, that pass Luhn's test."""
-    digits = re.sub(r"[ .\-]", "", value)
-    return digits.isascii() and digits.isdigit() and len(digits) in _CARD_DIGITS and passes_luhn(digits)
+def card_of(value: str) -> str | None:
+    """The digits of the card number that a value is, if it is one: a card's count of digits, however grouped, or the
+    same number as a float is written, that pass Luhn's test."""
+    # NFKC turns full-width and other digits into ASCII: a card does not hide in another alphabet.
+    folded = unicodedata.normalize("NFKC", value).strip()
+    written = [re.sub(r"[ .\-]", "", folded)]
+    if _FLOAT.fullmatch(folded):
+        written.append(f"{Decimal(folded):.0f}")
+    for digits in written:
+        if digits.isascii() and digits.isdigit() and len(digits) in _CARD_DIGITS and passes_luhn(digits):
+            return digits
+    return None
 
 
 def _are_cards(values: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    # NFKC turns full-width and other digits into ASCII: a card does not hide in another alphabet.
     folded = _kernels.utf8_trim_whitespace(_kernels.utf8_normalize(values, form="NFKC"))
     cards = np.asarray(_kernels.match_substring_regex(folded, _CARD).to_numpy(zero_copy_only=False), dtype=bool)
     for index in np.flatnonzero(cards):
-        cards[index] = is_card(folded[int(index)].as_py())
+        cards[index] = card_of(folded[int(index)].as_py()) is not None
     return cards
 
 

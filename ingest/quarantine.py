@@ -15,12 +15,13 @@ from typing import Any, TextIO
 from ringwatch.audit import record
 from ringwatch.errors import UsageError
 from ringwatch.ingest.sealed import SealedReader, SealedWriter
-from ringwatch.workspace import Current, Workspace
+from ringwatch.workspace import Current, Workspace, writes_to
 
 FILE = "quarantine.bin"
 
 _SEAL_AT = 4 << 20
-_LONG = re.compile(r"\d(?:[ .\-]?\d){11,}")
+# Grouped by what NFKC, and so the test for cards, takes for blanks, dots and hyphens.
+_LONG = re.compile(r"\d(?:[\s.\-\u2024\ufe52\ufe63\uff0d\uff0e]*\d){11,}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def export_quarantine(
     the rows alone, to be corrected and ingested again; the folder must be empty or not exist.
 
     Raises:
-        UsageError: no reason, no such batch, or `output` holds something already.
+        UsageError: no reason, no such batch, or `output` cannot be written or holds something already.
         RingwatchError: a quarantine is damaged.
     """
     if not reason.strip():
@@ -109,10 +110,10 @@ def export_quarantine(
         )
     batches = current.batches if batch is None else (batch,)
     record(workspace.audit_path, "quarantine-export", batches=list(batches), reason=reason)
-    (output.parent if single else output).mkdir(parents=True, exist_ok=True)
     files: dict[Path, TextIO] = {}
     rows = 0
-    with ExitStack() as opened:
+    with writes_to(output), ExitStack() as opened:
+        (output.parent if single else output).mkdir(parents=True, exist_ok=True)
         for batch_id, reader in _readers(workspace, batches):
             for _, data in reader.chunks():
                 for text in data.splitlines():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
+from ringwatch.clock import now, parse_time
 from ringwatch.errors import DataError
 
+FILE = "report.json"
 Mode = Literal["discard-row", "discard-value", "freeze"]
 
 
@@ -66,3 +71,16 @@ class FrozenError(DataError):
 
     def __reduce__(self) -> tuple[type[FrozenError], tuple[IngestReport]]:
         return FrozenError, (self.report,)
+
+
+def keep_report(report: IngestReport, folder: Path) -> None:
+    """Writes the report into the folder of its batch, with the time."""
+    document = {**report.document(), "ingested_at": now().isoformat()}
+    (folder / FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def ingested_at(folder: Path) -> datetime:
+    """When the batch of a folder was ingested. Builds that did not write it down wrote the report then."""
+    path = folder / FILE
+    written = json.loads(path.read_text(encoding="utf-8")).get("ingested_at")
+    return parse_time(written) if written else datetime.fromtimestamp(path.stat().st_mtime, UTC)

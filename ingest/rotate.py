@@ -128,7 +128,7 @@ def _rewrite(con: duckdb.DuckDBPyConnection, old: Path, new: Path, contract: dic
             if column.kind in ("entity", "typed")
         }
         if not types:
-            shutil.copyfile(old, new)
+            shutil.copy2(old, new)
             return
         columns = list(types)
         replaced = ", ".join(f"n_{name}.entity AS {quoted(name)}" for name in types)

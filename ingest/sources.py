@@ -70,7 +70,7 @@ def find_sources(sources: Sequence[Path], limits: Limits) -> tuple[list[SourceFi
 def _folder(root: Path) -> tuple[list[SourceFile], list[str]]:
     taken: list[SourceFile] = []
     left: list[str] = []
-    if root.name == "truth":  # what an evaluation knows must not become input
+    if root.resolve().name == "truth":  # what an evaluation knows must not become input
         return taken, left
     for path in sorted(root.iterdir()):
         if path.is_dir():

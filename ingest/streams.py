@@ -69,15 +69,20 @@ class TextStream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes; all that is left if negative; none at the end."""
+        """`size` bytes, fewer only at the end; all that is left if negative.
+
+        A reader takes what it gets for the block that it asked for, and a record may not be longer than a block.
+        """
         if size < 0:
             return b"".join(self.chunks())
-        while not self._pending:  # a piece may be empty: half of a character waits for its other half
-            if (piece := next(self._chunks, None)) is None:
-                return b""
-            self._pending = piece
-        piece, self._pending = self._pending[:size], self._pending[size:]
-        return piece
+        held = [self._pending]
+        lacking = size - len(self._pending)
+        while lacking > 0 and (piece := next(self._chunks, None)) is not None:
+            held.append(piece)
+            lacking -= len(piece)
+        text = b"".join(held)
+        self._pending = text[size:]
+        return text[:size]
 
     def chunks(self) -> Iterator[bytes]:
         """What is left, in pieces of no certain size."""

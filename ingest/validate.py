@@ -80,11 +80,10 @@ def _number(column: Column | None, name: str, kind: str) -> Plan:
 def _time(column: Column, kind: str, config: Config) -> Plan:
     name, r = column.name, quoted(f"r_{column.name}")
     if kind in _TIMES:
-        if kind not in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"):
-            raw = f"epoch_us({quoted(name)}::TIMESTAMP)"
-        else:
-            raw = f"epoch_us({quoted(name)})"
-        # An infinite time has no microseconds; it must not pass for a missing one.
+        # A cast rounds nanoseconds; without one they are cut off, as those of text are.
+        exact = kind in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "TIMESTAMP_NS")
+        raw = f"epoch_us({quoted(name) if exact else f'try_cast({quoted(name)} AS TIMESTAMP)'})"
+        # An infinite time, or one of a year that is too far, has no microseconds; it must not pass for a missing one.
         raw = f"CASE WHEN {quoted(name)} IS NOT NULL THEN coalesce({raw}, {_LAST_MOMENT}) END"
         inside = f"{r} >= {_FIRST_MOMENT} AND {r} < {_LAST_MOMENT}"
         return Plan(
@@ -95,12 +94,14 @@ def _time(column: Column, kind: str, config: Config) -> Plan:
     checks: list[tuple[str, str, bool]] = []
     moment = (
         f"CASE WHEN regexp_full_match({r}, {literal(_ISO)})"
-        f" THEN epoch_us(try_cast(replace({r}, ',', '.') AS TIMESTAMPTZ)) END"
+        f" THEN epoch_us(try_cast(translate({r}, ',z', '.Z') AS TIMESTAMPTZ)) END"
     )
     if config.time_unit is None:
         checks.append((bare, "time_without_unit", column.required))
     else:
-        counted = f"try_cast(floor(try_cast({r} AS HUGEINT) * {_UNIT_MICROSECONDS[config.time_unit]}) AS BIGINT)"
+        # No product of such a number overflows: what has more digits than BIGINT is out of all time.
+        whole = f"try_cast({r} AS BIGINT)::HUGEINT"
+        counted = f"try_cast(floor({whole} * {_UNIT_MICROSECONDS[config.time_unit]}) AS BIGINT)"
         moment = f"CASE WHEN {bare} THEN {counted} ELSE {moment} END"
     value = f"CASE WHEN {moment} >= {_FIRST_MOMENT} AND {moment} < {_LAST_MOMENT} THEN {moment} END"
     other = f" AND NOT {bare}" if config.time_unit is None else ""

@@ -36,7 +36,7 @@ def forget(
     of others; a cluster that had an erased member is to be detected anew before anything is decided of it.
 
     Raises:
-        UsageError: no reason, nothing to erase is named, or the log knows nothing of an account.
+        UsageError: no reason, nothing to erase is named, or neither log nor quarantine knows an account.
         BusyError, UnavailableError, PolicyError: as `rebuild`. RingwatchError: a vault is damaged.
     """
     if not reason.strip():

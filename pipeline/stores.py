@@ -26,7 +26,7 @@ from ringwatch.graphs.store import Applied, Changes, EmbeddedStore, GraphStore, 
 from ringwatch.ingest import EventLog
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.ingest.engine import connect
-from ringwatch.workspace import Current, Workspace
+from ringwatch.workspace import Current, Workspace, writes_to
 
 if TYPE_CHECKING:
     from ringwatch.graphs.store import Neo4jStore
@@ -255,7 +255,7 @@ def export_import_files(workspace: Workspace, folder: Path, *, wait: float = 10.
     The database that they make is this workspace's: with `store = "neo4j"` in its settings it goes on there.
 
     Raises:
-        UsageError: `folder` is there already.
+        UsageError: `folder` is there already, or cannot be written.
         UnavailableError, PolicyError: as `open_store`.
     """
     from ringwatch.graphs.store import write_import_files
@@ -264,4 +264,5 @@ def export_import_files(workspace: Workspace, folder: Path, *, wait: float = 10.
         raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
     with closing(open_store(workspace, wait=wait)) as store:
         whole = Changes({label: store.nodes(label) for label in NODES}, {name: store.edges(name) for name in EDGES})
-        return write_import_files(whole, store.applied(), folder, workspace.current().workspace_id)
+        with writes_to(folder):
+            return write_import_files(whole, store.applied(), folder, workspace.current().workspace_id)

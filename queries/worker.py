@@ -59,7 +59,8 @@ class Worker:
         """Starts the process, where it does not run, and does not wait for it."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from ringwatch.queries.worker import serve; serve()"],
+                # -P: no module is taken from the current folder.
+                [sys.executable, "-P", "-c", "from ringwatch.queries.worker import serve; serve()"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for the caller, which ends it
             )  # fmt: skip

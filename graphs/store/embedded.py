@@ -115,6 +115,7 @@ class EmbeddedStore:
 
         Raises:
             RingwatchError: a frame does not fit the schema, or an end of an edge is not stored.
+            UnavailableError: the file cannot be written.
         """
         nodes, edges = conforming(changes)
         self.apply_schema()
@@ -131,8 +132,15 @@ class EmbeddedStore:
             with contextlib.suppress(RingwatchError):
                 self._run("ROLLBACK")
             raise
-        self._run("COMMIT")
-        self._run("CHECKPOINT")
+        try:
+            self._run("COMMIT")
+            self._run("CHECKPOINT")
+        except RingwatchError as error:
+            # The database speaks of a log that it will recover from; nothing names this file yet, and nothing will.
+            raise UnavailableError(
+                "The graph cannot be written to disk, and nothing was stored.",
+                hint="See that the disk has room, and run the command again.",
+            ) from error
 
     def _replace(self, names: tuple[str, ...]) -> None:
         """Empties labels, with all their edges, and edge types."""

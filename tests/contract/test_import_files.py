@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ringwatch.errors import DataError
+from ringwatch import pipeline
+from ringwatch.config import make_config
+from ringwatch.errors import DataError, UsageError
 from ringwatch.graphs.digest import graph_digest
 from ringwatch.graphs.schema import NODES, SCHEMA_VERSION, TABLES
 from ringwatch.graphs.store import Applied, Changes, EmbeddedStore, Neo4jStore, write_import_files
@@ -88,3 +90,10 @@ def test_a_list_that_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
     cluster = pa.table({"id": ["c"], "layers": [["a\x1fb"]]})
     with pytest.raises(DataError):
         write_import_files(Changes({"Cluster": cluster}), Applied(), tmp_path, "w1")
+
+
+def test_a_folder_that_cannot_be_made_is_the_callers_mistake(tmp_path: Path) -> None:
+    workspace = pipeline.create_workspace(tmp_path / "workspace", make_config())
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written: Not a directory"):
+        pipeline.export_import_files(workspace, tmp_path / "file" / "graph")

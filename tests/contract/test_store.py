@@ -398,6 +398,22 @@ def test_a_generation_leaves_the_one_before_as_it_was(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g1", "g2"]
 
 
+@pytest.mark.parametrize("failing", ["COMMIT", "CHECKPOINT"])
+def test_a_graph_that_does_not_reach_the_disk_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    run = EmbeddedStore._run
+
+    def full(self: EmbeddedStore, statement: str, parameters: Any = None) -> pa.Table:
+        if statement == failing:
+            raise RingwatchError("Transaction committed successfully, but the post-commit checkpoint failed.")
+        return run(self, statement, parameters)
+
+    monkeypatch.setattr(EmbeddedStore, "_run", full)
+    with pytest.raises(UnavailableError, match="nothing was stored"):
+        next_generation(None, tmp_path / "g1", small_graph(), APPLIED)
+
+
 @pytest.mark.parametrize("few", [0, 500])
 def test_edges_are_set_one_by_one_or_the_table_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int

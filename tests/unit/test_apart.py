@@ -17,6 +17,7 @@ from ringwatch import ingest
 from ringwatch.errors import DataError, RingwatchError
 from ringwatch.ingest import dedupe
 from ringwatch.ingest.apart import run_apart
+from ringwatch.ingest.normalise import passes_luhn
 from ringwatch.metrics import Stopwatch
 
 
@@ -63,6 +64,13 @@ def test_what_does_not_fit_into_memory_is_settled_apart(
     twin = ingester.workspace(keys_from=first)
     assert ingester.ingest(twin, path).violations == report.violations
     assert ingester.log(twin) == ingester.log(first)
+
+
+def test_no_module_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "phonenumbers.py").write_text("open('taken', 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert run_apart(passes_luhn, "18"), "which is beside what imports phonenumbers"
+    assert not (tmp_path / "taken").exists()
 
 
 def test_a_process_that_is_ended_is_one_sentence() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from drops import make_tables, write_drop
 
 from ringwatch import audit, ingest, pipeline
+from ringwatch.clock import now
 from ringwatch.config import make_config
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs.digest import graph_digest
@@ -141,6 +142,57 @@ def test_what_is_in_no_log_cannot_be_erased(workspace: Workspace) -> None:
         pipeline.forget(workspace, reason="x")
     assert workspace.current() == before
     assert not workspace.audit_path.exists() or "forget" not in workspace.audit_path.read_text()
+
+
+def _refused_rows(workspace: Workspace, tmp_path: Path) -> list[dict[str, Any]]:
+    output = tmp_path / "refused.jsonl"
+    ingest.export_quarantine(workspace, workspace.current(), output, reason="test")
+    return [json.loads(line)["row"] for line in output.read_text().splitlines()]
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Workspace:
+    """A workspace whose quarantine names accounts as each format writes them, and some that the log has not."""
+    drop = tmp_path / "refused"
+    drop.mkdir()
+    bad = {"country": "XX", "email": "victim@example.com"}
+    pd.DataFrame([{"account_id": 5.0, **bad}, {"account_id": 6.0}]).to_parquet(drop / "accounts.parquet")
+    lines = [{"account_id": 7, **bad}, {"account_id": True, **bad}, {"account_id": 12345678901234567890, **bad}]
+    (drop / "accounts-2.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines) + '{"account_id": "zo\\u00eb"'
+    )
+    (drop / "links.csv").write_text(
+        "account_id,entity_type,entity_id,ts\nghost,purse,x,2020-01-01\nsprite,purse,x,\n5,ip,81.2.3.4,\n"
+    )
+    workspace = pipeline.create_workspace(tmp_path / "workspace", make_config())
+    pipeline.ingest_drop(workspace, [drop])
+    return workspace
+
+
+@pytest.mark.parametrize("name", ["5", "7", "true", "12345678901234567890", "zoë", "ghost"])
+def test_an_account_is_found_in_quarantine_as_the_log_would_call_it(
+    refused: Workspace, tmp_path: Path, name: str
+) -> None:
+    before = len(_refused_rows(refused, tmp_path))
+    done = pipeline.forget(refused, [name], reason="x")
+    assert (done.accounts, done.rows["quarantine"]) == ((name,), 1)
+    assert len(_refused_rows(refused, tmp_path)) == before - 1
+
+
+def test_a_name_that_is_like_another_is_not_it(refused: Workspace) -> None:
+    for name in ("ghos", "ghost2", "12345678901234567891", "5.1"):
+        with pytest.raises(UsageError, match="nothing of 1 of the accounts"):
+            pipeline.forget(refused, ["ghost", name], reason="x")
+
+
+def test_a_refused_row_without_a_time_is_as_old_as_its_batch(refused: Workspace, tmp_path: Path) -> None:
+    pipeline.forget(refused, before=now() - timedelta(days=1), reason="x")
+    left = _refused_rows(refused, tmp_path)
+    assert not [row for row in left if row.get("ts") == "2020-01-01"]
+    assert len(left) == 6
+    pipeline.rotate(refused, reason="x")
+    pipeline.forget(refused, before=now() + timedelta(days=1), reason="x")
+    assert _refused_rows(refused, tmp_path) == []
 
 
 def test_what_is_too_old_goes_and_accounts_of_which_nothing_is_left(workspace: Workspace) -> None:

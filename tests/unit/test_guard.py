@@ -332,6 +332,16 @@ def test_a_worker_passes_on_what_is_wrong(worker: Worker, tmp_path: Path) -> Non
     assert caught.value.exit_code == 4
 
 
+def test_a_worker_runs_no_module_of_the_current_folder(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "psutil.py").write_text("open('taken', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with Worker(partial(EmbeddedStore, graph)) as asked:
+        assert asked.ask("RETURN 1 AS n").rows == [[1]]
+    assert not (tmp_path / "taken").exists()
+
+
 def test_behind_the_guard_stands_a_wall(
     worker: Worker, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,8 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str, bool]] = [
     ("events", {"payment_id": "4111111111111111"}, "pan_refused", False),
     ("events", {"payment_id": CARD}, "pan_refused", False),
     ("events", {"payment_id": "３７８２-822463-10005"}, "pan_refused", False),
+    ("events", {"payment_id": "4111111111111111.0"}, "pan_refused", False),
+    ("events", {"payment_id": "4.111111111111111e+15"}, "pan_refused", False),
     ("events", {"tool_args": "{"}, "bad_json", True),
     ("events", {"tool_args": '{"a": NaN}'}, "bad_json", True),
     ("events", {"tool_args": "[" * 40 + "]" * 40}, "json_too_deep", True),
@@ -141,6 +143,15 @@ def test_a_bare_integer_is_a_time_where_its_unit_is_configured(
     assert {row["ts"] for row in ingester.rows(workspace, "events")} == {"2026-03-01 10:00:00+00"}
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_number_beyond_all_time_costs_its_row_alone(ingester: Any, event: Event, unit: str) -> None:
+    rows = [event(1, ts="1772359200" + {"s": "", "ms": "000", "us": "000000", "ns": "0" * 9}[unit])]
+    rows += [event(2, ts="9" * 38), event(3, ts="9" * 19), event(4, ts="-" + "8" * 19), event(5, ts="9" * 400)]
+    workspace = ingester.workspace(time_unit=unit)
+    report = ingester.ingest(workspace, ingester.file("events.csv", rows))
+    assert (report.stored, report.violations) == (1, {"bad_time": 4})
+
+
 def test_declared_names_are_known_and_others_are_not(ingester: Any) -> None:
     workspace = ingester.workspace(entity_types=("wallet",), relation_kinds=("gift",), entity_kinds=("clinic",))
     tables = {
@@ -173,6 +184,53 @@ def test_a_refused_card_is_in_no_other_column_either(ingester: Any, event: Event
     export_quarantine(workspace, workspace.current(), output, reason="test")
     assert digits not in output.read_text()
     assert other in output.read_text(), "an identifier of its own stays"
+
+
+@pytest.mark.parametrize("grouped", ["  ", "--", " - ", "\u00a0", "\uff0d", "x"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_refused_card_is_not_kept_however_it_is_grouped(
+    ingester: Any, event: Event, grouped: str, form: str
+) -> None:
+    text = f"it is {CARD.replace(' ', grouped)}, mine"
+    workspace = ingester.workspace()
+    row = event(1, payment_id=CARD, prompt=text)
+    assert ingester.ingest(workspace, ingester.file(f"events.{form}", [row])).violations == {"pan_refused": 1}
+    assert _digits_kept(ingester, workspace).count("1111") == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "reason"),
+    [
+        ("links", {"entity_type": "purse", "entity_id": CARD}, "unknown_entity_type"),
+        ("entities", {"entity_type": "Payment", "entity_id": float(CARD.replace(" ", ""))}, "unknown_entity_type"),
+        ("accounts", {"country": "XX", "payment_id": CARD, "plan": "4111-1111"}, "bad_country"),
+        ("accounts", {"country": "XX", "payment_id": int(CARD.replace(" ", "")), "n": [CARD]}, "bad_country"),
+        ("links", {"entity_type": ["ip"], "entity_id": CARD}, "unknown_entity_type"),
+    ],
+)
+def test_a_card_is_not_kept_whatever_its_row_is_refused_for(
+    ingester: Any, table: str, columns: dict[str, Any], reason: str
+) -> None:
+    workspace = ingester.workspace()
+    assert ingester.ingest(workspace, ingester.file(f"{table}.jsonl", [{**GOOD[table], **columns}])).violations == {
+        reason: 1
+    }
+    assert "1111111111" not in _digits_kept(ingester, workspace)
+
+
+def test_a_device_number_like_a_cards_is_kept(ingester: Any) -> None:
+    workspace = ingester.workspace()
+    row = {**GOOD["links"], "entity_type": "device", "entity_id": "490154203237518", "count": -1}
+    assert ingester.ingest(workspace, ingester.file("links.csv", [row])).violations == {"negative_count": 1}
+    assert "490154203237518" in _digits_kept(ingester, workspace)
+
+
+def _digits_kept(ingester: Any, workspace: Any) -> str:
+    """The digits of all rows in quarantine."""
+    output = ingester.folder / "all.jsonl"
+    export_quarantine(workspace, workspace.current(), output, reason="test")
+    rows = [str(json.loads(line)["row"]) for line in output.read_text().splitlines()]
+    return "".join(sign for sign in "".join(rows) if sign.isdigit())
 
 
 def test_the_quarantine_knows_file_line_and_row(ingester: Any, event: Event) -> None:

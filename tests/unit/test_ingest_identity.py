@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from drops import encode, make_tables
 from hypothesis import given, settings
@@ -228,3 +230,18 @@ def test_a_value_may_be_written_in_many_ways(ingester: Any, event: Event) -> Non
     assert ingester.ingest(workspace, ingester.file("events.jsonl", [row])).duplicates == 1
     whole = {**row, "tool_args": '{"a":[true],"b":1}', "model": None, "ip": None}
     assert ingester.ingest(workspace, ingester.file("events.parquet", [whole])).duplicates == 1
+
+
+def test_a_time_is_cut_off_below_microseconds_however_it_is_given(ingester: Any, event: Event) -> None:
+    nanoseconds = pa.array([1772359200123456999, -1500], pa.int64())
+    workspace = ingester.workspace()
+    for kind in (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
+        fields = {"event_id": ["e1", "e2"], "ts": nanoseconds.view(kind), "account_id": ["a", "a"]}
+        path = ingester.file("events.parquet", b"")
+        pq.write_table(pa.table({**fields, "kind": ["chat", "chat"]}), path)
+        ingester.ingest(workspace, path)
+    times = ("2026-03-01T10:00:00.123456999z", "1969-12-31T23:59:59.9999985Z")
+    text = ingester.file("events.csv", [event(number, ts=ts) for number, ts in enumerate(times, 1)])
+    assert ingester.ingest(workspace, text).duplicates == 2
+    stored = sorted(row["ts"] for row in ingester.rows(workspace, "events"))
+    assert stored == ["1969-12-31 23:59:59.999998+00", "2026-03-01 10:00:00.123456+00"]

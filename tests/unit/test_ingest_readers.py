@@ -55,6 +55,17 @@ def test_a_subfolder_and_named_files_are_read_and_truth_is_not(ingester: Any, ev
     assert ingester.ingest(workspace, folder / "events-1.csv", folder / "events" / "..").duplicates == 2
 
 
+def test_a_truth_folder_is_not_read_by_any_name(
+    ingester: Any, event: Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    (folder / "events.csv").write_bytes(encode([event(1)], "csv"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match="no table"):
+        ingester.ingest(ingester.workspace(), Path())
+
+
 def test_the_same_file_twice_is_read_once(ingester: Any, event: Event) -> None:
     path = ingester.file("events.csv", [event(1)])
     assert ingester.ingest(ingester.workspace(), path, path, path.parent).read == 1
@@ -126,6 +137,15 @@ def test_lines_are_named_as_an_editor_counts_them(ingester: Any) -> None:
     ingester.ingest(workspace, ingester.file("events.csv", text))
     assert _lines(ingester, workspace) == {("bad_time", 5)}
 
+    text = (
+        "event_id,ts,account_id,kind,prompt\n"
+        '\ne1,2026-01-01,a,chat,"two\n\n\nlines"\n\n\n'
+        'e2,never,a,chat,"x\n\n"\ne3,never,a,chat,x\n\ne4,never,a,chat,x\n'
+    )
+    workspace = ingester.workspace()
+    ingester.ingest(workspace, ingester.file("events.csv", text))
+    assert _lines(ingester, workspace) == {("bad_time", 9), ("bad_time", 12), ("bad_time", 14)}
+
     lines = '{"event_id":"e1","ts":"2026-01-01","account_id":"a","kind":"chat"}\n\n{"event_id":"e2"}\n[1]\n{"x":\n'
     workspace = ingester.workspace()
     report = ingester.ingest(workspace, ingester.file("events.jsonl", lines))
@@ -137,6 +157,24 @@ def _lines(ingester: Any, workspace: Any) -> set[tuple[str, int]]:
     output = ingester.folder / "lines.jsonl"
     export_quarantine(workspace, workspace.current(), output, reason="test")
     return {(row["reason"], row["line"]) for row in map(json.loads, output.read_text().splitlines())}
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.timestamp("ns")])
+@pytest.mark.parametrize("column", ["ts", "account_id", "stranger"])
+def test_a_time_of_a_far_year_costs_its_row_alone(
+    ingester: Any, event: Event, kind: pa.DataType, column: str
+) -> None:
+    largest, whole = (2**31 - 2, pa.int32()) if kind == pa.date32() else (2**63 - 2, pa.int64())
+    values = [largest, -largest, 400_000 * 365, 20_000, None]
+    rows = [event(n) for n in range(len(values))]
+    fields = {name: pa.array([row[name] for row in rows]) for name in rows[0]}
+    fields["ts"] = pa.array(["never"] + ["2026-03-01"] * 4)
+    fields[column] = pa.array(values, whole).view(kind)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(fields), sink)
+    report = ingester.ingest(ingester.workspace(), ingester.file("events.parquet", sink.getvalue()))
+    assert report.read == report.stored + report.quarantined
+    assert report.quarantined >= 1
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -223,6 +261,42 @@ def test_a_damaged_page_inside_a_good_parquet_file_is_refused(ingester: Any, eve
     assert "prompt" not in caught.value.message
 
 
+def _prompts(*prompts: str) -> bytes:
+    rows = (f"e{n},2026-01-01,a{n},chat,{prompt}\n" for n, prompt in enumerate(prompts))
+    return ("event_id,ts,account_id,kind,prompt\n" + "".join(rows)).encode()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "line"),
+    [
+        (("one", '"two', "three", "four"), 3),
+        (("one", '"two', "three", '"four"', "five"), 3),
+        (("one", '"two\n\n2"', '"3 ""three"""', '"four', "five", '"six", "six"'), 7),
+        (("one", "two", '"cut ""off""'), 4),
+        (("w " * (1 << 20), '"' + "w " * (1 << 20), "w " * (1 << 20)), 3),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_quote_that_is_not_closed_refuses_the_file(
+    ingester: Any, prompts: tuple[str, ...], line: int, compressed: bool
+) -> None:
+    data = _prompts(*prompts)
+    says = f"a quote that begins on line {line} is never closed"
+    if compressed:
+        _refused(ingester, "events.csv.zst", zstandard.compress(data), says, line_bytes=8 << 20)
+    else:
+        _refused(ingester, "events.csv", data[:-1], says, line_bytes=8 << 20)
+
+
+def test_quotes_that_take_in_no_other_line_are_read(ingester: Any) -> None:
+    prompts = (
+        '5" by 6', '6"', ' "x', '"a "b" c"', '"a ""b"""', '""', '"one\n""two""\n"', '"' + '""' * (2 << 20) + '"', "a",
+    )  # fmt: skip
+    workspace = ingester.workspace(limits={"line_bytes": 8 << 20})
+    data = _prompts(*prompts).replace(b"\n", b"\r\n")
+    assert ingester.ingest(workspace, ingester.file("events.csv.gz", gzip.compress(data))).stored == len(prompts)
+
+
 # -- bounds -----------------------------------------------------------------------------------------------
 
 
@@ -264,10 +338,19 @@ def test_the_bound_on_lines(ingester: Any, event: Event, form: str) -> None:
     _refused(ingester, f"events.{form}", [event(1, prompt="x" * 5000)], "more than 4000 bytes", line_bytes=4000)
 
 
+def test_a_line_within_the_bound_is_read(ingester: Any, event: Event) -> None:
+    rows = [event(1, prompt="x"), event(2, prompt="say\n" + "x " * (1 << 20)), event(3, prompt="")]
+    assert ingester.ingest(ingester.workspace(), ingester.file("events.csv", rows)).stored == 3
+
+
 def test_the_bound_on_depth(ingester: Any, event: Event) -> None:
     deep = '{"a":' * 9 + "1" + "}" * 9
     line = json.dumps(event(1))[:-1] + ', "tool_args": ' + deep + "}\n"
-    _refused(ingester, "events.jsonl", line, "Line 1 .* nests JSON deeper than 8", json_depth=8)
+    flat = json.dumps(event(2, tool_args=[[1]] * 9)) + "\n"
+    workspace = ingester.workspace(limits={"json_depth": 8})
+    report = ingester.ingest(workspace, ingester.file("events.jsonl", flat + line + flat.replace("e2", "e3")))
+    assert (report.stored, report.violations) == (2, {"json_too_deep": 1})
+    assert _lines(ingester, workspace) == {("json_too_deep", 2)}
     quoted = ingester.file("events.csv", [event(1, tool_args=deep), event(2, tool_args='{"a": "[[[[[[[[[[["}')])
     report = ingester.ingest(ingester.workspace(limits={"json_depth": 8}), quoted)
     assert report.violations == {"json_too_deep": 1}
@@ -301,7 +384,8 @@ def test_the_bound_on_identifiers(ingester: Any, event: Event) -> None:
         ("event_id,ts,account_id,kind,kind", "column 'kind' twice"),
         ("event_id,ts,account_id,kind,Kind", "column 'Kind' beside 'kind'"),
         ("event_id,ts,account_id,kind,__row", "name is ours"),
-        ('event_id,"ts', "header"),
+        ('"event_id" ,ts', "header"),
+        ('event_id,"ts', "line 1 is never closed"),
     ],
 )
 def test_headers_that_mean_two_things_are_refused(ingester: Any, header: str, says: str) -> None:

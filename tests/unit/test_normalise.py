@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringwatch.ingest.normalise import is_card, normalise, passes_luhn
+from ringwatch.ingest.normalise import card_of, normalise, passes_luhn
 from ringwatch.ingest.tokens import Tokeniser
 from ringwatch.ingest.tools import describe_call
 
@@ -145,6 +145,10 @@ def test_other_identifiers_are_taken_as_they_are() -> None:
         "3782-822463-10005",
         "６０１１０００９９０１３９４２４",
         "30569309025904",
+        "4111111111111111.0",
+        "4111111111111111.00",
+        "4.111111111111111e+15",
+        "4.111111111111111E15",
     ],
 )
 def test_cards_are_cards_however_they_are_written(raw: str) -> None:
@@ -153,7 +157,9 @@ def test_cards_are_cards_however_they_are_written(raw: str) -> None:
     assert _one("device", raw)["bad"] is None
 
 
-@pytest.mark.parametrize("raw", ["4111111111111112", "tok_4111111111111111", "18", "card-4111", "0" * 21])
+@pytest.mark.parametrize(
+    "raw", ["4111111111111112", "tok_4111111111111111", "18", "card-4111", "0" * 21, "4111111111111112.0", "1e99"]
+)
 def test_what_is_no_card(raw: str) -> None:
     assert _one("payment", raw)["bad"] is None
 
@@ -164,7 +170,7 @@ def test_luhn_by_its_definition(number: int) -> None:
     doubled = "".join(str(int(d) * (2 if place % 2 else 1)) for place, d in enumerate(reversed(digits)))
     total = sum(sum(map(int, str(int(d) * (2 if place % 2 else 1)))) for place, d in enumerate(reversed(digits)))
     assert passes_luhn(digits) == (total % 10 == 0) == (sum(map(int, doubled)) % 10 == 0)
-    assert is_card(digits) == passes_luhn(digits)
+    assert (card_of(digits) == digits) == passes_luhn(digits)
 
 
 @given(st.binary(max_size=100), st.lists(st.binary(max_size=80), max_size=5))

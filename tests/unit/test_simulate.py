@@ -24,7 +24,7 @@ from ringwatch.config import make_config
 from ringwatch.data import PRESETS, SimulationReport, simulate
 from ringwatch.errors import UsageError
 from ringwatch.ingest.contract import COUNTRIES, tables
-from ringwatch.ingest.normalise import is_card
+from ringwatch.ingest.normalise import card_of
 from ringwatch.metrics import Stopwatch
 
 SIZE = 3000
@@ -97,7 +97,7 @@ def test_values_can_be_read_as_what_they_are(easy: Drop) -> None:
     assert events["ip"].str.contains(":").mean() == pytest.approx(0.12, abs=0.1)
     for value in events["tool_args"].dropna().unique()[:2000]:
         assert isinstance(json.loads(value), dict)
-    assert not any(is_card(value) for value in events["payment_id"].dropna().unique())
+    assert not any(card_of(value) for value in events["payment_id"].dropna().unique())
     assert events["harm_score"].dropna().between(0, 1).all()
     assert (events["tokens"].dropna() > 0).all()
     assert set(accounts["country"]) <= COUNTRIES

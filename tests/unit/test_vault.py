@@ -212,6 +212,15 @@ def test_a_row_that_cannot_be_taken_apart_keeps_no_card_either(ingester: Any) ->
     assert "rest" in output.read_text()
 
 
+@pytest.mark.parametrize("name", ["all.jsonl", "drop"])
+def test_an_export_that_cannot_be_written_is_the_callers_mistake(ingester: Any, event: Any, name: str) -> None:
+    workspace = ingester.workspace()
+    path = ingester.file("events.csv", [event(1, ts="never")])
+    ingester.ingest(workspace, path)
+    with pytest.raises(UsageError, match="cannot be written"):
+        export_quarantine(workspace, workspace.current(), path / name, reason="test")
+
+
 def test_marks_are_in_no_file_of_a_batch(ingester: Any) -> None:
     workspace = ingester.workspace()
     tables = make_tables(3, loners=10)
