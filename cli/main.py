@@ -64,9 +64,7 @@ def _shared(
     ctx: typer.Context,
     where: Annotated[
         str | None,
-        typer.Option(
-            "--workspace", metavar="DIR", help="The workspace; RINGWATCH_WORKSPACE where it is not given."
-        ),
+        typer.Option("--workspace", metavar="DIR", help="The workspace; RINGWATCH_WORKSPACE where it is not given."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")

@@ -39,7 +39,8 @@ _OWN_KEY = re.compile(r"(tokens-\d+|signatures|vault)\.key|\..+\.key\.[0-9a-f]{8
 @dataclass(frozen=True)
 class Current:
     """What is committed: batches in the order they came, the embedded store's generation, runs oldest first,
-    the name of the token secret in force, models oldest first, and the model that `detect` uses."""
+    the name of the token secret in force, models oldest first, the model that `detect` uses, and the folder in
+    `staging/` of what is still to be done after a commit (`pipeline.writing`)."""
 
     workspace_id: str
     batches: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Current:
     token_key: str = "tokens-1"
     models: tuple[str, ...] = ()
     promoted: str | None = None
+    pending: str | None = None
 
     def with_(self, **changes: object) -> Current:
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -188,7 +190,7 @@ class Workspace:
 
     @property
     def staging_dir(self) -> Path:
-        """Where a writer prepares what it will commit; emptied by the next writer."""
+        """Where a writer prepares what it will commit; emptied by the next writer, but for what is pending."""
         return self.root / "staging"
 
     # -- making and opening ---------------------------------------------------------------------------
@@ -268,9 +270,11 @@ class Workspace:
         """Makes `keys/NAME.key`, readable by its owner alone."""
         write_atomic(self.root / "keys" / f"{name}.key", secrets.token_bytes(_KEY_BYTES), mode=0o600)
 
-    def remove_secret(self, name: str) -> None:
-        """Removes `keys/NAME.key`; what it made can be made no more."""
-        (self.root / "keys" / f"{name}.key").unlink()
+    def remove_old_tokens(self) -> None:
+        """Removes the token secrets that are not in force; what they made can be made no more."""
+        for path in (self.root / "keys").glob("tokens-*.key"):
+            if path.stem != self.current().token_key:
+                path.unlink()
         fsync_path(self.root / "keys")
 
     def key(self, purpose: str) -> bytes:
@@ -313,7 +317,7 @@ class Workspace:
             self.runs_dir: set(current.runs),
             self.models_dir: set(current.models),
             self.store_dir: {current.generation, f"{current.generation}.wal"},
-            self.staging_dir: set(),
+            self.staging_dir: {current.pending},
         }
         for folder, names in keep.items():
             folder.mkdir(exist_ok=True)
