@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,7 +63,8 @@ def _version(wanted: bool) -> None:
 def _shared(
     ctx: typer.Context,
     where: Annotated[
-        Path | None, typer.Option("--workspace", help="The workspace; RINGWATCH_WORKSPACE where it is not given.")
+        str | None,
+        typer.Option("--workspace", metavar="DIR", help="The workspace; RINGWATCH_WORKSPACE where it is not given."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")

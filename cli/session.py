@@ -32,7 +32,7 @@ WIDE = 120
 class Shared:
     """The options before the command."""
 
-    workspace: Path | None
+    workspace: str | None
 
 
 _LONGEST_NAME = 64
@@ -57,7 +57,9 @@ class Session:
         Raises:
             UsageError: none was named.
         """
-        named = self._shared.workspace or os.environ.get(WORKSPACE_VARIABLE)
+        given = self._shared.workspace
+        # An empty one, of a variable that is not set, is neither the current directory nor another workspace.
+        named = os.environ.get(WORKSPACE_VARIABLE) if given is None else given
         if not named:
             raise UsageError(
                 "No workspace was named.",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ringwatch.pipeline.verdicts import store_verdicts
     from ringwatch.pipeline.why import Why, explain, explain_all
     from ringwatch.pipeline.workspaces import apply_schema, create_workspace, examine, rebuild, rotate
+    from ringwatch.pipeline.writing import catch_up
 else:
     __getattr__ = door(__name__)
 
@@ -43,6 +44,7 @@ __all__ = [
     "Why",
     "account_facts",
     "apply_schema",
+    "catch_up",
     "compare_runs",
     "create_workspace",
     "examine",

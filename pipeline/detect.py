@@ -27,6 +27,7 @@ from ringwatch.pipeline.runs import (
     save_run,
 )
 from ringwatch.pipeline.stores import GraphWriter, graph_writer, log_connection, run_changes
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 DIGESTED = ("clusters", "members", "scores", "lineage", "past", "organizations", "parts", "ties")
@@ -48,7 +49,7 @@ def run_detection(
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
     watch = watch or Stopwatch()
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         current = workspace.current()
         model = model_for(workspace, current, as_of) if labels else None
         key = run_key(workspace, metadata.version("ringwatch"), as_of=as_of, seed=seed, labels=labels, model=model)

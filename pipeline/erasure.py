@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -12,12 +13,14 @@ from pathlib import Path
 import pandas as pd
 
 from ringwatch import audit
+from ringwatch.clock import now
 from ringwatch.errors import UsageError
 from ringwatch.graphs.schema import EDGES
 from ringwatch.ingest import Erasure, erase
 from ringwatch.pipeline.runs import write_frame
 from ringwatch.pipeline.stores import GRAPH_FOLDER
 from ringwatch.pipeline.workspaces import rewrite
+from ringwatch.pipeline.writing import FORGOTTEN, writer
 from ringwatch.workspace import Workspace, derive_key
 
 
@@ -43,12 +46,15 @@ def forget(
         raise UsageError("An erasure needs a reason.", hint="Give one with --reason; the audit log keeps it.")
     if bool(accounts) == (before is not None):
         raise UsageError("Say what to erase.", hint="Name accounts, or give --older-than.")
-    with workspace.writer(wait=wait):
-        current = workspace.current()
+    with writer(workspace, wait=wait):
+        current, asked = workspace.current(), now()
         staged = workspace.staging_dir / f"erasure-{secrets.token_hex(4)}"
         names = [forgotten_as(workspace, account) for account in accounts]
         gone = erase(workspace, current, staged, accounts=accounts, before=before)
-        said = {"accounts": names, "before": before.isoformat() if before else None, "reason": reason}
+        said = {
+            "accounts": names, "before": before.isoformat() if before else None, "reason": reason,
+            "asked": asked.isoformat(),
+        }  # fmt: skip
         audit.record(workspace.audit_path, "forget", **said)
         for kept in (
             *(workspace.runs_dir / run for run in current.runs),
@@ -56,14 +62,9 @@ def forget(
         ):
             _without(kept, set(gone.accounts))
         shutil.rmtree(workspace.training_dir, ignore_errors=True)
-
-        def done() -> None:
-            audit.record(
-                workspace.audit_path, "forgotten", **said, rows=gone.rows, originals=gone.originals,
-                whole_accounts=len(gone.accounts),
-            )  # fmt: skip
-
-        rewrite(workspace, staged, done)
+        done = {**said, "rows": gone.rows, "originals": gone.originals, "whole_accounts": len(gone.accounts)}
+        (staged / FORGOTTEN).write_text(json.dumps(done), encoding="utf-8")
+        rewrite(workspace, staged)
     return gone
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ringwatch.ingest import IngestReport, Mode, stage_batch
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.stores import graph_writer, log_changes
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Workspace, fsync_path
 
 
@@ -32,7 +33,7 @@ def ingest_drop(
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
     watch = watch or Stopwatch()
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         current = workspace.current()
         with graph_writer(workspace, current) as graph:
             batch_id = f"b{len(current.batches) + 1:05d}-{secrets.token_hex(4)}"

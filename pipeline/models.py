@@ -18,6 +18,7 @@ from ringwatch.graphs import Gathered, Judgement, Model
 from ringwatch.graphs.accounts import FloatArray
 from ringwatch.graphs.clusters import Formed
 from ringwatch.pipeline.runs import find_run, read_record
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Current, Workspace
 
 
@@ -89,7 +90,7 @@ def promote_model(workspace: Workspace, model_id: str, *, wait: float = 10.0) ->
     Raises:
         UsageError: there is no such model. BusyError: another process writes for longer than `wait` seconds.
     """
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         wanted = find_model(workspace, model_id)
         workspace.commit(workspace.current().with_(promoted=wanted))
     return read_card(workspace.models_dir / wanted)

@@ -26,6 +26,7 @@ from ringwatch.graphs.store import Applied, Changes, EmbeddedStore, GraphStore, 
 from ringwatch.ingest import EventLog
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.ingest.engine import connect
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Current, Workspace, writes_to
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def open_store(workspace: Workspace, *, wait: float = 10.0) -> GraphStore:
     store = connect_neo4j(workspace.config, workspace.current())
     try:
         if store.applied() != applied_by(workspace.current()):
-            with workspace.writer(wait=wait):
+            with writer(workspace, wait=wait):
                 bring_forward(workspace, workspace.current(), store)
     except BaseException:
         store.close()
@@ -128,7 +129,7 @@ def connect_neo4j(config: Config, current: Current) -> Neo4jStore:
 
 
 class GraphWriter:
-    """Commits a change of the log or of the runs together with the graph. Used inside `Workspace.writer`."""
+    """Commits a change of the log or of the runs together with the graph. Used inside the writer's lock."""
 
     def __init__(self, workspace: Workspace, store: Neo4jStore | None) -> None:
         self._workspace = workspace
@@ -186,7 +187,7 @@ def graph_writer(workspace: Workspace, current: Current) -> Iterator[GraphWriter
 
 
 def bring_forward(workspace: Workspace, current: Current, store: GraphStore) -> None:
-    """Writes what `current` names and the store lacks. Inside `Workspace.writer`.
+    """Writes what `current` names and the store lacks. Inside the writer's lock.
 
     Raises:
         PolicyError: the store holds batches that the workspace does not know.

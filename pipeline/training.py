@@ -43,6 +43,7 @@ from ringwatch.gnn.training import FEWEST
 from ringwatch.graphs import Model
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.rehearsal import Rehearsal, rehearse
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def train_model(
         BusyError: another process writes for longer than `wait` seconds.
     """
     watch = watch or Stopwatch()
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         current = workspace.current()
         key = _key(current, as_of, seed, models)
         with rehearse(workspace, as_of=as_of, seed=seed, watch=watch) as rehearsal:

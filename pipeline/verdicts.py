@@ -12,6 +12,7 @@ import pandas as pd
 from ringwatch.ingest import EventLog, tables
 from ringwatch.ingest.log import literal, quoted
 from ringwatch.pipeline.stores import graph_writer, log_changes
+from ringwatch.pipeline.writing import writer
 from ringwatch.workspace import Workspace, fsync_path
 
 
@@ -30,7 +31,7 @@ def store_verdicts(workspace: Workspace, labels: pd.DataFrame, *, wait: float = 
     rows = labels.assign(content_key=[_key(row) for row in labels.astype(str).fillna("").itertuples(index=False)])
     if not _missing(workspace, rows):
         return 0
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         current = workspace.current()
         missing = _missing(workspace, rows)
         if not missing:

@@ -18,7 +18,7 @@ from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs.schema import SCHEMA_VERSION
 from ringwatch.graphs.store import Changes
 from ringwatch.ingest import rotate_keys
-from ringwatch.pipeline.runs import read_record, rename_tokens
+from ringwatch.pipeline.runs import read_record
 from ringwatch.pipeline.stores import (
     EVERYTHING,
     applied_by,
@@ -28,6 +28,7 @@ from ringwatch.pipeline.stores import (
     open_store,
     run_changes,
 )
+from ringwatch.pipeline.writing import RENAMED, finish, writer
 from ringwatch.workspace import Current, Workspace, fsync_path
 
 State = Literal["ok", "warning", "fault"]
@@ -51,7 +52,7 @@ def create_workspace(root: Path, config: Config, *, keys_from: Path | None = Non
         if not (root / "ringwatch.toml").exists():
             connect_neo4j(config, Current(workspace_id="")).close()
     workspace = Workspace.create(root, config, keys_from=other)
-    with workspace.writer(), graph_writer(workspace, workspace.current()) as graph:
+    with writer(workspace), graph_writer(workspace, workspace.current()) as graph:
         graph.commit(workspace.current(), Changes(replace=EVERYTHING))
     return workspace
 
@@ -70,7 +71,7 @@ def apply_schema(workspace: Workspace, *, wait: float = 10.0) -> list[str]:
             return []
         rebuild(workspace, wait=wait)
         return [f"rebuilt from version {found}"]
-    with workspace.writer(wait=wait), closing(connect_neo4j(workspace.config, workspace.current())) as store:
+    with writer(workspace, wait=wait), closing(connect_neo4j(workspace.config, workspace.current())) as store:
         return store.apply_schema()
 
 
@@ -80,12 +81,12 @@ def rebuild(workspace: Workspace, *, wait: float = 10.0) -> None:
     Raises:
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         rebuild_as(workspace, workspace.current())
 
 
 def rebuild_as(workspace: Workspace, current: Current) -> None:
-    """Commits `current` with a graph made anew from its log and its newest run. Inside `Workspace.writer`."""
+    """Commits `current` with a graph made anew from its log and its newest run. Inside the writer's lock."""
     evidence = log_changes(workspace, current, ())
     with graph_writer(workspace, workspace.current()) as graph:
         graph.commit(
@@ -93,20 +94,20 @@ def rebuild_as(workspace: Workspace, current: Current) -> None:
         )
 
 
-def rewrite(workspace: Workspace, staged: Path, done: Callable[[], None], **changes: object) -> None:
+def rewrite(workspace: Workspace, staged: Path, **changes: object) -> None:
     """Commits the log as `staged` has it, each batch under a new id, with a graph made anew, and what of `Current`
-    `changes` besides. `done` is called once that is committed, also where Neo4j was lost then. Inside
-    `Workspace.writer`."""
+    `changes` besides. What else `staged` has is pending from then on, and done, also where Neo4j was lost then
+    (`finish`). Inside the writer's lock."""
     current = workspace.current()
     batches = tuple(f"{batch.partition('-')[0]}-{secrets.token_hex(4)}" for batch in current.batches)
     for old, new in zip(current.batches, batches, strict=True):
         (staged / old).rename(workspace.log_dir / new)
-    fsync_path(workspace.log_dir)
+    for path in (workspace.log_dir, *staged.iterdir(), staged, workspace.staging_dir):
+        fsync_path(path)
     try:
-        rebuild_as(workspace, current.with_(batches=batches, **changes))
+        rebuild_as(workspace, current.with_(batches=batches, pending=staged.name, **changes))
     finally:
-        if workspace.current() != current:
-            done()
+        finish(workspace)
 
 
 # -- how it is -------------------------------------------------------------------------------------------------------
@@ -163,6 +164,8 @@ def _log(workspace: Workspace) -> Iterator[Check]:
             raise RingwatchError(
                 f"{folder} lacks what CURRENT names: {', '.join(lost[:5])}.", hint="Restore it from a backup."
             )
+    if current.pending is not None:
+        yield Check("log", "warning", "A rotation or an erasure was cut off: the next command that writes ends it.")
     yield Check("log", "ok", f"{len(current.batches)} batches, {len(current.runs)} runs")
 
 
@@ -230,16 +233,12 @@ def rotate(workspace: Workspace, *, reason: str, wait: float = 10.0) -> str:
     """
     if not reason.strip():
         raise UsageError("A rotation of keys needs a reason.", hint="Give one with --reason; the audit log keeps it.")
-    with workspace.writer(wait=wait):
+    with writer(workspace, wait=wait):
         current = workspace.current()
         new_key = f"tokens-{int(current.token_key.rpartition('-')[2]) + 1}"
         workspace.new_secret(new_key)
         staged = workspace.staging_dir / new_key
         rotation = rotate_keys(workspace, current, staged, new_key=new_key, reason=reason)
-
-        def done() -> None:
-            rename_tokens(workspace, current.runs, rotation.renamed)
-            workspace.remove_secret(current.token_key)
-
-        rewrite(workspace, staged, done, token_key=new_key)
+        rotation.renamed.rename(staged / RENAMED)
+        rewrite(workspace, staged, token_key=new_key)
     return new_key

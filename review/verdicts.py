@@ -17,7 +17,7 @@ import pandas as pd
 from ringwatch import audit
 from ringwatch.errors import BusyError
 from ringwatch.ingest.log import WITHDRAWN
-from ringwatch.pipeline import store_verdicts
+from ringwatch.pipeline import catch_up, store_verdicts
 from ringwatch.review.cases import Book, Case, fold
 from ringwatch.workspace import Workspace
 
@@ -59,10 +59,14 @@ def publish_verdicts(workspace: Workspace, *, wait: float = 10.0) -> int | None:
     Raises:
         UnavailableError, PolicyError: the store cannot be reached, or belongs to another workspace.
     """
+    try:
+        catch_up(workspace, wait=wait)  # an erasure that was cut off is not yet in the audit log
+    except BusyError:
+        return None
     entries = audit.read(workspace.audit_path)
     labels = verdict_labels(fold(workspace.current().workspace_id, entries))
     # What was erased, labels among it, must not come back; an erasure is preceded by a publication.
-    erased = [entry["time"] for entry in entries if entry["action"] == "forgotten"]
+    erased = [str(entry.get("asked", entry["time"])) for entry in entries if entry["action"] == "forgotten"]
     if erased:
         labels = labels[labels["labelled_at"] > pd.Timestamp(erased[-1])]
     if labels.empty:

@@ -91,11 +91,9 @@ class Desk:
         return self._keep(key, lambda: spell(draw(make_packet([cluster]), members)))
 
     def _as_committed(self, workspace: Workspace) -> tuple[Hashable, ...]:
-        """What stands for all that is committed. New keys rename tokens in runs after their commit."""
+        """What stands for all that is committed, and done of what followed."""
         try:
-            runs = workspace.current().runs
-            newest = (workspace.runs_dir / runs[-1] / "entities.parquet").stat().st_mtime_ns if runs else 0
-            return (workspace.root / "CURRENT").read_bytes(), newest
+            return ((workspace.root / "CURRENT").read_bytes(),)
         except OSError as error:
             raise RingwatchError(f"{workspace.root} cannot be read: {error.strerror}.") from error
 

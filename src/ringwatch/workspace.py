@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -31,12 +32,15 @@ from ringwatch.config import Config, read_config, write_config
 from ringwatch.errors import BusyError, RingwatchError, UsageError
 
 _KEY_BYTES = 32
+_FOLDERS = ("keys", "log", "store", "runs", "models", "staging")
+_OWN_KEY = re.compile(r"(tokens-\d+|signatures|vault)\.key|\..+\.key\.[0-9a-f]{8}\.tmp")
 
 
 @dataclass(frozen=True)
 class Current:
     """What is committed: batches in the order they came, the embedded store's generation, runs oldest first,
-    the name of the token secret in force, models oldest first, and the model that `detect` uses."""
+    the name of the token secret in force, models oldest first, the model that `detect` uses, and the folder in
+    `staging/` of what is still to be done after a commit (`pipeline.writing`)."""
 
     workspace_id: str
     batches: tuple[str, ...] = ()
@@ -45,6 +49,7 @@ class Current:
     token_key: str = "tokens-1"
     models: tuple[str, ...] = ()
     promoted: str | None = None
+    pending: str | None = None
 
     def with_(self, **changes: object) -> Current:
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -108,6 +113,47 @@ def writes_to(output: Path) -> Iterator[None]:
         raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
 
 
+def read_current(root: Path) -> Current:
+    """What the workspace at `root` has committed.
+
+    Raises:
+        RingwatchError: `CURRENT` is missing or damaged.
+    """
+    try:
+        document = json.loads((root / "CURRENT").read_bytes())
+        document["batches"] = tuple(document["batches"])
+        document["runs"] = tuple(document["runs"])
+        document["models"] = tuple(document.get("models", ()))
+        return Current(**document)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RingwatchError(
+            f"{root / 'CURRENT'} cannot be read: {error}.", hint="Restore it from a backup."
+        ) from error
+
+
+def _in_the_way(root: Path) -> str | None:
+    """The first thing at `root` that a workspace has, or would write over or remove, and that a `Workspace.create`
+    which was cut short cannot have left; null where there is none."""
+    for name in ("lock", "readers", "audit.log"):
+        if (root / name).exists():
+            return name
+    for name in (*_FOLDERS, "training"):
+        place = root / name
+        if place.exists() and not place.is_dir():
+            return name
+        for path in place.glob("*"):
+            if name != "keys" or not _OWN_KEY.fullmatch(path.name):
+                return f"{name}/{path.name}"
+    if (root / "CURRENT").exists():
+        try:
+            begun = read_current(root)
+        except RingwatchError:
+            return "CURRENT"
+        if begun != Current(workspace_id=begun.workspace_id, token_key=begun.token_key):
+            return "CURRENT"
+    return None
+
+
 class Workspace:
     """An opened workspace. Paths, settings, keys, the writer's lock and the commit point."""
 
@@ -144,7 +190,7 @@ class Workspace:
 
     @property
     def staging_dir(self) -> Path:
-        """Where a writer prepares what it will commit; emptied by the next writer."""
+        """Where a writer prepares what it will commit; emptied by the next writer, but for what is pending."""
         return self.root / "staging"
 
     # -- making and opening ---------------------------------------------------------------------------
@@ -154,12 +200,19 @@ class Workspace:
         """Makes a workspace; with `keys_from` it tokenises as that one does.
 
         Raises:
-            UsageError: there is a workspace at `root` already, or something that is no folder.
+            UsageError: there is a workspace at `root` already, something that is no folder, or what a workspace has
+                or would remove and no `create` that was cut short can have left.
         """
         if (root / "ringwatch.toml").exists():
             raise UsageError(f"{root} is a workspace already.", hint="Choose another folder.")
+        found = _in_the_way(root)
+        if found:
+            raise UsageError(
+                f"{root} cannot be made a workspace: {found} is there.",
+                hint="Choose another folder; where it was a workspace, restore its ringwatch.toml.",
+            )
         try:
-            for name in ("keys", "log", "store", "runs", "models", "staging"):
+            for name in _FOLDERS:
                 (root / name).mkdir(parents=True, exist_ok=True)
             (root / "keys").chmod(0o700)
         except OSError as error:
@@ -183,6 +236,11 @@ class Workspace:
             UsageError: there is none at `root`, or its settings cannot be read.
         """
         if not (root / "ringwatch.toml").is_file():
+            if (root / "CURRENT").is_file() and _in_the_way(root):
+                raise UsageError(
+                    f"The workspace at {root} lacks its settings, ringwatch.toml.",
+                    hint="Restore the file from a backup; nothing else is missing for want of it.",
+                )
             raise UsageError(
                 f"There is no workspace at {root}.",
                 hint="Make one with `ringwatch init`, or name one with --workspace or RINGWATCH_WORKSPACE.",
@@ -212,9 +270,11 @@ class Workspace:
         """Makes `keys/NAME.key`, readable by its owner alone."""
         write_atomic(self.root / "keys" / f"{name}.key", secrets.token_bytes(_KEY_BYTES), mode=0o600)
 
-    def remove_secret(self, name: str) -> None:
-        """Removes `keys/NAME.key`; what it made can be made no more."""
-        (self.root / "keys" / f"{name}.key").unlink()
+    def remove_old_tokens(self) -> None:
+        """Removes the token secrets that are not in force; what they made can be made no more."""
+        for path in (self.root / "keys").glob("tokens-*.key"):
+            if path.stem != self.current().token_key:
+                path.unlink()
         fsync_path(self.root / "keys")
 
     def key(self, purpose: str) -> bytes:
@@ -225,16 +285,7 @@ class Workspace:
 
     def current(self) -> Current:
         """What is committed now."""
-        try:
-            document = json.loads((self.root / "CURRENT").read_bytes())
-            document["batches"] = tuple(document["batches"])
-            document["runs"] = tuple(document["runs"])
-            document["models"] = tuple(document.get("models", ()))
-            return Current(**document)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RingwatchError(
-                f"{self.root / 'CURRENT'} cannot be read: {error}.", hint="Restore it from a backup."
-            ) from error
+        return read_current(self.root)
 
     def commit(self, current: Current) -> None:
         """Makes `current` what is committed, atomically and durably."""
@@ -266,7 +317,7 @@ class Workspace:
             self.runs_dir: set(current.runs),
             self.models_dir: set(current.models),
             self.store_dir: {current.generation, f"{current.generation}.wal"},
-            self.staging_dir: set(),
+            self.staging_dir: {current.pending},
         }
         for folder, names in keep.items():
             folder.mkdir(exist_ok=True)

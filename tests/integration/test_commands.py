@@ -99,6 +99,12 @@ def test_a_failure_is_one_sentence_a_document_and_a_code(
     assert not (tmp_path / "none").exists()
 
 
+def test_an_empty_workspace_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _is_refused(Ringwatch(tmp_path / "other").call("--workspace", "", "init", "--json"), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def _is_refused(done: Done, code: int) -> dict[str, Any]:
     assert done.code == code, done.stderr
     assert "Traceback" not in done.stderr

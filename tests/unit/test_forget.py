@@ -21,6 +21,7 @@ from ringwatch.config import make_config
 from ringwatch.errors import RingwatchError, UsageError
 from ringwatch.graphs.digest import graph_digest
 from ringwatch.ingest.vault import read_vault
+from ringwatch.pipeline import runs, writing
 from ringwatch.pipeline.erasure import forgotten_as
 from ringwatch.review import Action, Decision, decide, open_cases, propose, publish_verdicts
 from ringwatch.review.workflow import current_cluster
@@ -220,6 +221,56 @@ def test_once_more_has_no_effect_and_the_graph_is_that_of_the_log(workspace: Wor
     assert _graph(workspace) == one
     again = pipeline.forget(workspace, ["loner4"], reason="x")
     assert again.rows["events"] == 6
+
+
+def test_a_rotation_that_was_cut_off_after_its_commit_is_ended_by_the_next_writer(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut:
+        cut.setattr(runs, "rename_tokens", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.rotate(workspace, reason="yearly")
+    assert [check.state for check in pipeline.examine(workspace) if check.name == "log"] == ["warning", "ok"]
+    assert pipeline.rotate(workspace, reason="again") == "tokens-3"
+    with closing(pipeline.open_store(workspace)) as store:
+        tokens = {token for label in ("Ip", "Device", "Email") for token in store.nodes(label)["token"].to_pylist()}
+    entities = pipeline.load_run(workspace).entities
+    kept = set(entities.loc[entities["type"].isin(["ip", "device", "email"]), "token"])
+    assert kept
+    assert kept <= tokens
+    assert [path.name for path in (workspace.root / "keys").glob("tokens-*")] == ["tokens-3.key"]
+    assert list(workspace.staging_dir.iterdir()) == []
+    assert [check.state for check in pipeline.examine(workspace) if check.name == "log"] == ["ok"]
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_an_erasure_that_was_cut_off_after_its_commit_is_ended_by_the_next_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bool
+) -> None:
+    """Before its line of the audit log, and after it. Verdicts of before must not come back."""
+    office = make_office(tmp_path)
+    workspace, people = office.workspace, office.people
+    account = office.cluster().members["account_id"].iloc[0]
+    case = open_cases(workspace, people["ann"], [office.clusters[0]]).cases[0].case_id
+    propose(workspace, people["ann"], [case], action=Action.SUSPEND, reason="x")
+    decide(workspace, people["bob"], [case], Decision.APPROVE, reason="x")
+    publish_verdicts(workspace)
+    with monkeypatch.context() as cut:
+        if said:
+            say = writing._say_forgotten
+            cut.setattr(writing, "_say_forgotten", lambda *given: (say(*given), _stop()))
+        else:
+            cut.setattr(writing, "_say_forgotten", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.forget(workspace, [account], reason="x")
+    assert publish_verdicts(workspace) == 0
+    assert _named(workspace, account) == []
+    actions = [entry["action"] for entry in audit.read(workspace.audit_path)]
+    assert [action for action in actions if action.startswith("forg")] == ["forget", "forgotten"]
 
 
 def test_verdicts_of_whom_is_erased_do_not_come_back_and_their_cluster_is_detected_anew(tmp_path: Path) -> None:
