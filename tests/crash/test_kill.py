@@ -11,7 +11,7 @@ from kills import Chain, Tally
 
 from ..command import Ringwatch
 
-KILLS = int(os.environ.get("RINGWATCH_KILLS", "5"))
+KILLS = int(os.environ.get("RINGWATCH_KILLS", "3"))
 
 
 def _torment(chain: Chain) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from process import Done
 
+from ringwatch.cli.evaluate import _show_ablation
+from ringwatch.evaluation import Ablation, Estimate
 from ringwatch.graphs.clusters import BESIDES
 from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
@@ -43,10 +46,10 @@ def labels(world: Ringwatch, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(world: Ringwatch, labels: Path, folder: Path) -> tuple[Done, str]:
-    """`evaluate` with all that can be asked of it: as a document, and as a page."""
-    wishes = ("evaluate", "--labels", labels, "--peers", "--calibration", "--ablate")
+    """`evaluate` with all that can be asked of it as a document, and with what takes no run again as a page."""
+    wishes = ("evaluate", "--labels", labels, "--peers", "--calibration")
     before = _state(world)
-    done = world.run(*wishes, "--json", "--plot", folder / "plot.svg")
+    done = world.run(*wishes, "--ablate", "--json", "--plot", folder / "plot.svg")
     assert _state(world) == before, "it commits nothing"
     return done, world.run(*wishes, "--quiet").stdout
 
@@ -71,7 +74,7 @@ def test_what_is_asked_for_is_added_and_changes_nothing_else(
 
 
 def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str]) -> None:
-    done, page = everything
+    done, _ = everything
     assert "stage=prompts:left out" in done.stderr
     by_group = {one["group"]: one for one in done.document["ablation"]}
     assert set(by_group) >= GROUPS
@@ -88,7 +91,18 @@ def test_an_ablation_leaves_each_layer_out_and_alone(everything: tuple[Done, str
     assert _values(by_group["prompts"]["left_out"])["recovery"] < whole
     alone = {group: _values(one["alone"])["recovery"] for group, one in by_group.items()}
     assert min(alone["network"], alone["prompts"], alone["payment"]) > 0.05, "each finds a part by itself"
-    assert page.count("(all layers)") == 2
+
+
+def test_an_ablation_is_told_by_what_is_left_out_and_by_what_is_alone() -> None:
+    one = {name: Estimate(0.25, 0.0, 1.0) for name in FIGURES}
+    report: Any = SimpleNamespace(clusters={**one, "more": one["recovery"]}, accounts=one)
+    told: Any = SimpleNamespace(tables=[], line=lambda: None)
+    told.table = lambda columns, rows, right: told.tables.append((columns, rows))
+    _show_ablation(told, report, (Ablation("network", one, one), Ablation("standing", one, None)))
+    assert [(columns[0], [row[0] for row in rows]) for columns, rows in told.tables] == [
+        ("without", ["(all layers)", "network", "standing"]), ("alone", ["(all layers)", "network"]),
+    ]  # fmt: skip
+    assert {cell for _, rows in told.tables for row in rows for cell in row[1:]} == {"0.250"}
 
 
 def test_calibration_is_of_pairs_that_the_run_weighed(everything: tuple[Done, str], folder: Path) -> None:

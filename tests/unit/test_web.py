@@ -477,7 +477,7 @@ def test_several_are_decided_in_one_job_and_taken_back(pages: Office) -> None:
         stale = bob.signed("/queue/act", act="approve", row=both)
         assert stale.status_code == 403 and "has gone on since" in _sentence(stale)
         both = [_rows(bob)[name][0] for name in ("case-1", "case-2")]
-        assert _rows(bob)["case-1"][1] == "propose approve return reject"
+        assert _rows(bob)["case-1"][1] == "propose approve return reject close"
         own = ann.signed("/queue/act", act="approve", row=both)
         assert own.status_code == 403 and states() == [State.PROPOSED] * 2
         half = bob.signed("/queue/act", act="approve", row=[both[0], "case-2 " + "0" * 64 + " x"])
