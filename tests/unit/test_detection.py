@@ -185,7 +185,7 @@ def test_harm_behind_a_known_company_is_less_surely_abuse_unless_somebody_judged
     assert found.clusters["abuse"].iloc[0] > 0.9
     assert found.clusters["abuse"].iloc[place] == pytest.approx(1 - AUTHORISED, abs=0.02)
     said = found.evidence[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[place]]
-    assert -SURELY < said.set_index("layer").loc["institution", "bits"] < -10, "from near certainty to one in five"
+    assert -SURELY < said.set_index("layer")["bits"]["institution"] < -10, "from near certainty to one in five"
     assert "institution" not in set(
         found.evidence.loc[found.evidence["cluster_id"] == found.clusters["cluster_id"].iloc[0], "layer"]
     )
@@ -257,7 +257,7 @@ def test_reasons_add_up_and_name_what_is_shared(found: Detection) -> None:
     for row in found.clusters.itertuples():
         said = found.evidence[found.evidence["cluster_id"] == row.cluster_id]
         assert said.loc[~said["layer"].isin(ABUSE_LAYERS), "bits"].sum() == pytest.approx(row.bits, abs=0.02)
-        abuse = min(max(row.abuse, 1e-6), 1 - 1e-6)
+        abuse = float(np.clip(float(str(row.abuse)), 1e-6, 1 - 1e-6))
         odds = np.log2(abuse / (1 - abuse))
         near = 0.1 if 1e-4 < abuse < 1 - 1e-4 else 2.0  # it is rounded to 6 digits
         assert said.loc[said["layer"].isin(ABUSE_LAYERS), "bits"].sum() == pytest.approx(odds, abs=near)

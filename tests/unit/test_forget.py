@@ -262,7 +262,12 @@ def test_an_erasure_that_was_cut_off_after_its_commit_is_ended_by_the_next_write
     with monkeypatch.context() as cut:
         if said:
             say = writing._say_forgotten
-            cut.setattr(writing, "_say_forgotten", lambda *given: (say(*given), _stop()))
+
+            def say_and_stop(*given: Any) -> None:
+                say(*given)
+                _stop()
+
+            cut.setattr(writing, "_say_forgotten", say_and_stop)
         else:
             cut.setattr(writing, "_say_forgotten", _stop)
         with pytest.raises(KeyboardInterrupt):

@@ -236,9 +236,9 @@ def test_a_time_is_cut_off_below_microseconds_however_it_is_given(ingester: Any,
     nanoseconds = pa.array([1772359200123456999, -1500], pa.int64())
     workspace = ingester.workspace()
     for kind in (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
-        fields = {"event_id": ["e1", "e2"], "ts": nanoseconds.view(kind), "account_id": ["a", "a"]}
+        fields = {"event_id": ["e1", "e2"], "account_id": ["a", "a"], "kind": ["chat", "chat"]}
         path = ingester.file("events.parquet", b"")
-        pq.write_table(pa.table({**fields, "kind": ["chat", "chat"]}), path)
+        pq.write_table(pa.table(fields).append_column("ts", nanoseconds.view(kind)), path)
         ingester.ingest(workspace, path)
     times = ("2026-03-01T10:00:00.123456999z", "1969-12-31T23:59:59.9999985Z")
     text = ingester.file("events.csv", [event(number, ts=ts) for number, ts in enumerate(times, 1)])
