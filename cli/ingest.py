@@ -60,7 +60,8 @@ def _list(session: Session) -> None:
     from ringwatch.ingest import list_quarantine
 
     workspace = session.workspace()
-    found = list_quarantine(workspace, workspace.current())
+    with workspace.reading() as current:
+        found = list_quarantine(workspace, current)
     batches = [{"batch_id": one.batch_id, "rows": one.rows, "reasons": one.reasons} for one in found]
     rows = [(one.batch_id, one.rows, ", ".join(f"{k} {v}" for k, v in one.reasons.items())) for one in found]
     session.say(
@@ -80,6 +81,7 @@ def _export(
     from ringwatch.ingest import export_quarantine
 
     workspace = session.workspace()
-    done = export_quarantine(workspace, workspace.current(), output, reason=reason, batch=batch)
+    with workspace.reading() as current:
+        done = export_quarantine(workspace, current, output, reason=reason, batch=batch)
     document = {"rows": done.rows, "output": str(output), "files": [str(path) for path in done.files]}
     session.say("quarantine", document, lambda: session.line(f"{done.rows} rows in {output}."))

@@ -142,7 +142,8 @@ def _reveal(
 
     workspace = session.workspace()
     token = whole_token(workspace, token)
-    found = reveal(workspace, workspace.current(), token, reason=reason)
+    with workspace.reading() as current:
+        found = reveal(workspace, current, token, reason=reason)
     values = [{"token": one.token, "kind": one.kind, "value": one.value} for one in found]
     session.say(
         "reveal",

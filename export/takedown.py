@@ -354,7 +354,8 @@ def _gaps(
         others = sorted(set(parts) - {cluster.cluster_id})
         if others:
             yield gap(f"Clusters that one party may stand behind as well: {', '.join(others)}.", clusters=others)
-    quarantined = sum(batch.rows for batch in list_quarantine(workspace, workspace.current()))
+    with workspace.reading() as current:
+        quarantined = sum(batch.rows for batch in list_quarantine(workspace, current))
     if quarantined:
         yield gap(
             f"{quarantined} rows in quarantine: they broke the contract, and are of unknown accounts.",

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ringwatch import audit
 from ringwatch.clock import now
-from ringwatch.errors import UsageError
+from ringwatch.errors import BusyError, UsageError
 from ringwatch.graphs.schema import EDGES
 from ringwatch.ingest import Erasure, erase
 from ringwatch.pipeline.runs import write_frame
@@ -40,7 +40,9 @@ def forget(
 
     Raises:
         UsageError: no reason, nothing to erase is named, or neither log nor quarantine knows an account.
-        BusyError, UnavailableError, PolicyError: as `rebuild`. RingwatchError: a vault is damaged.
+        BusyError: another process writes, or still reads the log of before the erasure, after `wait` seconds; in the
+            second case the next writer removes the files of it.
+        UnavailableError, PolicyError: as `rebuild`. RingwatchError: a vault is damaged.
     """
     if not reason.strip():
         raise UsageError("An erasure needs a reason.", hint="Give one with --reason; the audit log keeps it.")
@@ -65,6 +67,11 @@ def forget(
         done = {**said, "rows": gone.rows, "originals": gone.originals, "whole_accounts": len(gone.accounts)}
         (staged / FORGOTTEN).write_text(json.dumps(done), encoding="utf-8")
         rewrite(workspace, staged)
+        if not workspace.sweep(wait=wait):
+            raise BusyError(
+                "The erasure is committed, but another process still reads the files of before, which are there yet.",
+                hint="When it has ended run `ringwatch detect`: that removes them.",
+            )
     return gone
 
 

@@ -41,5 +41,6 @@ def account_facts(workspace: Workspace, accounts: Sequence[str], record: RunReco
 
 def later_batches(workspace: Workspace, record: RunRecord) -> int:
     """How many drops were ingested after a run; the batches of verdicts are not counted."""
-    after = set(workspace.current().batches) - set(seen_batches(workspace, record))
-    return sum((workspace.log_dir / batch / "report.json").is_file() for batch in after)
+    with workspace.reading() as current:
+        after = set(current.batches) - set(seen_batches(current, record))
+        return sum((workspace.log_dir / batch / "report.json").is_file() for batch in after)

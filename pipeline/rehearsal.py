@@ -17,7 +17,7 @@ from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline.detect import untimed_rows
 from ringwatch.pipeline.runs import RunRecord
 from ringwatch.pipeline.stores import log_connection
-from ringwatch.workspace import Workspace
+from ringwatch.workspace import Current, Workspace
 
 
 @dataclass(frozen=True)
@@ -85,24 +85,27 @@ def rehearse(
     batches: Sequence[str] | None = None,
     watch: Stopwatch | None = None,
 ) -> Iterator[Rehearsal]:
-    """Opens the log as known at `as_of`, all committed batches unless some are named. Takes no lock."""
+    """Opens the log as known at `as_of`, all committed batches unless some are named. Writers go on beside it."""
     with log_connection(workspace) as con:
         EventLog(workspace, workspace.current()).attach(con, as_of=as_of, batches=batches)
         yield Rehearsal(workspace, con, as_of, seed, labels, watch or Stopwatch())
 
 
-def seen_batches(workspace: Workspace, record: RunRecord) -> list[str]:
+def seen_batches(current: Current, record: RunRecord) -> list[str]:
     """The batches that a run saw, as they are called now: a rotation of keys renames them behind their number."""
     seen = {batch.partition("-")[0] for batch in record.batches}
-    return [batch for batch in workspace.current().batches if batch.partition("-")[0] in seen]
+    return [batch for batch in current.batches if batch.partition("-")[0] in seen]
 
 
 @contextmanager
 def rehearse_run(workspace: Workspace, record: RunRecord, *, watch: Stopwatch | None = None) -> Iterator[Rehearsal]:
     """Opens the log as a run saw it, to be detected on by the same seed and with the same use of labels."""
-    batches = seen_batches(workspace, record)
     as_of = parse_time(record.as_of) if record.as_of else None
-    with rehearse(
-        workspace, as_of=as_of, seed=record.seed, labels=record.labels, batches=batches, watch=watch
-    ) as rehearsal:
+    with (
+        workspace.reading() as current,
+        rehearse(
+            workspace, as_of=as_of, seed=record.seed, labels=record.labels,
+            batches=seen_batches(current, record), watch=watch,
+        ) as rehearsal,
+    ):  # fmt: skip
         yield rehearsal

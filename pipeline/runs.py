@@ -171,11 +171,11 @@ def load_scores(workspace: Workspace, run_id: str | None = None) -> pd.DataFrame
     """
     run_id = find_run(workspace, run_id)
     scores = pd.read_parquet(workspace.runs_dir / run_id / "scores.parquet")
-    record, current = read_record(workspace, run_id), workspace.current()
-    if record.batches == current.batches and record.as_of is None:
+    record = read_record(workspace, run_id)
+    if record.batches == workspace.current().batches and record.as_of is None:
         return scores
     with log_connection(workspace) as con:
-        EventLog(workspace, current).attach(con)
+        EventLog(workspace, workspace.current()).attach(con)
         con.register("scored", scores)
         return con.execute(
             f"""SELECT account_id, coalesce(score, 0.0) AS score, coalesce(calibrated, false) AS calibrated,

@@ -49,7 +49,8 @@ def find(workspace: Workspace, value: str, types: tuple[str, ...] = (), *, wait:
         UsageError: a type is not declared.
         UnavailableError, PolicyError: as `open_store`.
     """
-    known = ingest.find_value(workspace, workspace.current(), value, types)
+    with workspace.reading() as current:
+        known = ingest.find_value(workspace, current, value, types)
     found: list[Match] = []
     with closing(open_store(workspace, wait=wait)) as store:
         for one in known:
@@ -70,4 +71,5 @@ def find(workspace: Workspace, value: str, types: tuple[str, ...] = (), *, wait:
 
 def whole_token(workspace: Workspace, text: str) -> str:
     """As `ingest.whole_token`, for the workspace as it is."""
-    return ingest.whole_token(workspace, workspace.current(), text)
+    with workspace.reading() as current:
+        return ingest.whole_token(workspace, current, text)

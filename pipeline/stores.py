@@ -27,7 +27,7 @@ from ringwatch.ingest import EventLog
 from ringwatch.ingest.contract import TABLE_NAMES
 from ringwatch.ingest.engine import connect
 from ringwatch.pipeline.writing import writer
-from ringwatch.workspace import Current, Workspace, writes_to
+from ringwatch.workspace import SPILL, Current, Workspace, writes_to
 
 if TYPE_CHECKING:
     from ringwatch.graphs.store import Neo4jStore
@@ -44,9 +44,10 @@ _OPEN_TRIES = 5
 
 @contextmanager
 def log_connection(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection bounded by the workspace's memory; what it spills goes to the staging folder."""
-    spill = workspace.staging_dir / f"spill-{secrets.token_hex(4)}"
-    with closing(connect(workspace.config.memory_mb, spill)) as con:
+    """A DuckDB connection bounded by the workspace's memory; what it spills goes to the staging folder. Within it, as
+    within `Workspace.reading`, the log stays as it is committed."""
+    spill = workspace.staging_dir / f"{SPILL}{secrets.token_hex(4)}"
+    with workspace.reading(), closing(connect(workspace.config.memory_mb, spill)) as con:
         # Without it, what was ordered reaches Arrow in any order.
         con.execute("SET preserve_insertion_order = true")
         yield con

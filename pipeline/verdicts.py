@@ -60,8 +60,8 @@ def _key(row: tuple[str, ...]) -> str:
 
 
 def _missing(workspace: Workspace, rows: pd.DataFrame) -> set[str]:
-    with duckdb.connect() as con:
+    with workspace.reading() as current, duckdb.connect() as con:
         held = con.execute(
-            f"SELECT content_key::VARCHAR FROM {EventLog(workspace, workspace.current()).relation('labels')}"
+            f"SELECT content_key::VARCHAR FROM {EventLog(workspace, current).relation('labels')}"
         ).fetchall()
     return set(rows["content_key"]) - {key for (key,) in held}

@@ -153,17 +153,17 @@ def _keys(workspace: Workspace) -> Iterator[Check]:
 
 
 def _log(workspace: Workspace) -> Iterator[Check]:
-    current = workspace.current()
-    for folder, names in (
-        (workspace.log_dir, current.batches),
-        (workspace.runs_dir, current.runs),
-        (workspace.models_dir, current.models),
-    ):
-        lost = [name for name in names if not (folder / name).is_dir()]
-        if lost:
-            raise RingwatchError(
-                f"{folder} lacks what CURRENT names: {', '.join(lost[:5])}.", hint="Restore it from a backup."
-            )
+    with workspace.reading() as current:
+        for folder, names in (
+            (workspace.log_dir, current.batches),
+            (workspace.runs_dir, current.runs),
+            (workspace.models_dir, current.models),
+        ):
+            lost = [name for name in names if not (folder / name).is_dir()]
+            if lost:
+                raise RingwatchError(
+                    f"{folder} lacks what CURRENT names: {', '.join(lost[:5])}.", hint="Restore it from a backup."
+                )
     if current.pending is not None:
         yield Check("log", "warning", "A rotation or an erasure was cut off: the next command that writes ends it.")
     yield Check("log", "ok", f"{len(current.batches)} batches, {len(current.runs)} runs")

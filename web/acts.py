@@ -165,7 +165,8 @@ def reveal_original(v: Visiting, cluster_id: str, form: Sent, run: str | None = 
     token = form.one("original")
     if token not in set(shared_things(found)["sealed"].dropna()):
         raise UsageError("That is nothing that members of this cluster share.", hint="Load the page again.")
-    values = reveal(v.workspace, v.workspace.current(), token, reason=form.one("reason"), by=v.reviewer.name)
+    with v.workspace.reading() as current:
+        values = reveal(v.workspace, current, token, reason=form.one("reason"), by=v.reviewer.name)
     if wants_json(v.request):
         return JSONResponse({"values": [{"kind": one.kind, "value": _lines(one.value)} for one in values]})
     return v.page("original", at="", cluster_id=cluster_id, original=token, found=values)

@@ -5,6 +5,7 @@
     store/           generations of the embedded graph     runs/     what each run found
     models/          what `train` learnt
     audit.log        reveals, decisions, erasures          lock      held by the one writer
+    readers          held by all who read the log
 
 `CURRENT` is the single point of commit: a small JSON document, replaced by an atomic rename. What it does not
 name does not exist, and a writer removes it.
@@ -30,6 +31,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringwatch.config import Config, read_config, write_config
 from ringwatch.errors import BusyError, RingwatchError, UsageError
+
+SPILL = "spill-"
+"""What a folder in `staging/` begins with to which an engine spills, a reader's among them."""
 
 _KEY_BYTES = 32
 _FOLDERS = ("keys", "log", "store", "runs", "models", "staging")
@@ -292,9 +296,19 @@ class Workspace:
         write_atomic(self.root / "CURRENT", json.dumps(asdict(current), indent=1).encode())
 
     @contextlib.contextmanager
+    def reading(self) -> Iterator[Current]:
+        """What is committed. Within it no writer removes a batch of that, nor what readers spill."""
+        with contextlib.ExitStack() as held:
+            # Who may not make the file reads without the lock, as from a copy that is read-only.
+            with contextlib.suppress(OSError):
+                file = os.open(self.root / "readers", os.O_RDONLY | os.O_CREAT, 0o644)
+                fcntl.flock(held.enter_context(os.fdopen(file, "rb")), fcntl.LOCK_SH)
+            yield self.current()
+
+    @contextlib.contextmanager
     def writer(self, *, wait: float = 10.0) -> Iterator[None]:
         """Holds the one writer's lock. What `CURRENT` does not name is removed on entry (a killed writer's) and on
-        leaving (what was replaced; readers have it open, or look again).
+        leaving (what was replaced).
 
         Raises:
             BusyError: another process still writes after `wait` seconds.
@@ -304,14 +318,27 @@ class Workspace:
             # A process that this one starts to read raw values holds the lock as well: should this one be killed,
             # the next writer waits for that one's end and sweeps what it left.
             os.set_inheritable(handle.fileno(), True)
-            self._sweep()
+            self.sweep()
             try:
                 yield
             finally:
-                self._sweep()
+                self.sweep()
 
-    def _sweep(self) -> None:
-        current = self.current()
+    def sweep(self, *, wait: float = 0.0) -> bool:
+        """Removes what `CURRENT` does not name. Where somebody still reads the log after `wait` seconds, batches that
+        were replaced, and what readers spill, are left to the next writer, and the answer is false. What readers use
+        besides they have open, or look again. Inside `writer`.
+        """
+        with (self.root / "readers").open("a") as handle:
+            try:
+                lock(handle, self.root, wait)
+            except BusyError:
+                return self._remove(but_read=True)
+            return self._remove(but_read=False)
+
+    def _remove(self, *, but_read: bool) -> bool:
+        """Removes what `CURRENT` does not name, `but_read` without what readers may use; whether that was all."""
+        current, whole = self.current(), True
         keep: dict[Path, set[str | None]] = {
             self.log_dir: set(current.batches),
             self.runs_dir: set(current.runs),
@@ -322,7 +349,12 @@ class Workspace:
         for folder, names in keep.items():
             folder.mkdir(exist_ok=True)
             for path in folder.iterdir():
-                if path.name not in names:
+                if path.name in names:
+                    continue
+                if but_read and (folder == self.log_dir or path.name.startswith(SPILL)):
+                    whole = False
+                else:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in self.root.glob(".CURRENT.*.tmp"):
             path.unlink()
+        return whole

@@ -18,7 +18,7 @@ from drops import make_tables, write_drop
 from ringwatch import audit, ingest, pipeline
 from ringwatch.clock import now
 from ringwatch.config import make_config
-from ringwatch.errors import RingwatchError, UsageError
+from ringwatch.errors import BusyError, RingwatchError, UsageError
 from ringwatch.graphs.digest import graph_digest
 from ringwatch.ingest.vault import read_vault
 from ringwatch.pipeline import runs, writing
@@ -221,6 +221,31 @@ def test_once_more_has_no_effect_and_the_graph_is_that_of_the_log(workspace: Wor
     assert _graph(workspace) == one
     again = pipeline.forget(workspace, ["loner4"], reason="x")
     assert again.rows["events"] == 6
+
+
+def test_who_reads_the_log_goes_on_with_it_while_keys_rotate(workspace: Workspace) -> None:
+    (batch,) = workspace.current().batches
+    with pipeline.rehearse(workspace) as seen:
+        spilled = workspace.staging_dir / "spill-0"
+        spilled.mkdir()
+        events = seen.con.execute("SELECT * FROM events ORDER BY event_key").fetchall()
+        pipeline.rotate(workspace, reason="yearly")
+        assert seen.con.execute("SELECT * FROM events ORDER BY event_key").fetchall() == events != []
+        assert spilled.is_dir()
+    assert (workspace.log_dir / batch).is_dir()
+    with workspace.writer():
+        assert [path.name for path in workspace.log_dir.iterdir()] == [*workspace.current().batches] != [batch]
+        assert not spilled.exists()
+
+
+def test_an_erasure_says_so_where_somebody_still_reads_what_was_erased(workspace: Workspace) -> None:
+    before = workspace.current().batches
+    with workspace.reading(), pytest.raises(BusyError, match="still reads the files of before"):
+        pipeline.forget(workspace, ["loner3"], reason="x", wait=0.0)
+    assert workspace.current().batches != before
+    assert _named(workspace, "loner3") != []
+    pipeline.run_detection(workspace, seed=1)
+    assert _named(workspace, "loner3") == []
 
 
 def test_a_rotation_that_was_cut_off_after_its_commit_is_ended_by_the_next_writer(
