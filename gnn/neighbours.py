@@ -3,7 +3,7 @@
 The idea of SIGN (Frasca et al., "SIGN: Scalable inception graph neural networks", 2020) and SeHGNN (Yang et al.,
 "Simple and efficient heterogeneous graph neural network", AAAI 2023): neighbours are averaged before training and
 not in it, so that a million accounts train in plain mini-batches. Labels are aggregated likewise, those that a mask
-shows; no account's own label reaches it.
+shows; no account is learnt from in a round that shows its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def feature_blocks(graph: Graph) -> list[Block]:
 
 
 def label_block(graph: Graph, label: Label, shown: BoolArray) -> Block:
-    """What the labels that are shown say of each account's neighbours; nothing of what an account's own says."""
+    """What the labels that are shown say of each account's neighbours. Over two hops some of an account's own comes
+    back: where it is shown, nothing is to be learnt from it."""
     positive = ((label == ABUSIVE) & shown).astype(np.float32)
     negative = ((label == BENIGN) & shown).astype(np.float32)
     both = np.column_stack([positive, negative])
