@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 OfRun = Annotated[str | None, typer.Option("--run", help="Of this run, not the newest.")]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
 MinScore = Annotated[float, typer.Option(help="Of this score or more.", min=0, max=1)]
+Suspected = Annotated[
+    float, typer.Option("--min-score", help="Members of clusters of this score or more are suspected.", min=0, max=1)
+]
 
 
 def say_list(

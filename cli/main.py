@@ -30,7 +30,9 @@ from ringwatch.cli import (
     organizations,
     query,
     replay,
+    report,
     review,
+    safeguards,
     serve,
     simulate,
     takedown,
@@ -48,7 +50,7 @@ app = typer.Typer(
 )
 for room in (
     workspace, ingest, detect, models, explain, bench, clusters, organizations, query, console, investigate, review,
-    takedown, serve, export, evaluate, replay, evasion, graph, forget, simulate, demo,
+    takedown, serve, export, evaluate, replay, evasion, safeguards, report, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

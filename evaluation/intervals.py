@@ -141,3 +141,14 @@ def collateral_estimate(
         return Estimate(None, None, None)
     drawn = np.random.default_rng(seed).integers(0, len(benign), (resamples, len(benign)))
     return estimate(value, (collateral(benign[row], labelled[row], k) for row in drawn))
+
+
+def share_estimate(part: IntArray, whole: IntArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """The share Σ part / Σ whole with its interval over units that have `part` of `whole` (1 or more) each,
+    int64[units]; undefined where there are none."""
+    if len(whole) == 0:
+        return Estimate(None, None, None)
+    kinds, units = np.unique(np.stack([part, whole], axis=1), axis=0, return_counts=True)
+    # Alike units are drawn as one, as in `pair_estimates`.
+    drawn = np.random.default_rng(seed).multinomial(len(part), units / len(part), size=resamples) @ kinds
+    return estimate(float(part.sum() / whole.sum()), drawn[:, 0] / drawn[:, 1])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ringwatch.export.json_format import records
     from ringwatch.export.packet import Format, Packet, Reviewed, Words, make_packet
     from ringwatch.export.page import timeline_svg
+    from ringwatch.export.report import write_report
     from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words, came_from, shared_things
     from ringwatch.export.tables import write_table
     from ringwatch.export.tabular import safe_cell
@@ -54,5 +55,6 @@ __all__ = [
     "waterfalls",
     "without_bits",
     "write_clusters",
+    "write_report",
     "write_table",
 ]

@@ -1,12 +1,7 @@
-"""One self-contained HTML file: what a cluster is, the reasons as a waterfall, the graph, the days, the members.
-
-Nothing runs in it: there is no script, the policy of the page forbids every source but its own styles, and text is
-escaped, with what acts on a screen spelled out. Works offline, prints, and follows the reader's dark mode.
-"""
+"""One self-contained HTML file: what a cluster is, the reasons as a waterfall, the graph, the days, the members."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +10,9 @@ import pandas as pd
 
 from ringwatch.export.drawing import STRONGEST, Waterfall, draw, waterfalls
 from ringwatch.export.json_format import records
+from ringwatch.export.markup import page, shown, table
 from ringwatch.export.packet import Format, Packet, Reviewed
 from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words
-from ringwatch.export.text import escaped
 
 _WIDE, _HIGH = 960, 640
 _NAMED = 60
@@ -27,51 +22,16 @@ _CROWDED = 600
 _LISTED = 5000
 _ROW = 26
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--soft:#666;--line:#ccc;--for:#b3261e;--against:#1b6e3c;
---account:#2b5fb3;--entity:#9a6a00}
-@media (prefers-color-scheme:dark){:root{--ink:#e8e8e8;--paper:#16181b;--soft:#aaa;--line:#444;--for:#ff8a80;
---against:#7bd89a;--account:#8ab4f8;--entity:#f0c060}}
-*{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.2rem .6rem .2rem 0;vertical-align:top;
-border-bottom:1px solid var(--line)}td.n,th.n{text-align:right;white-space:nowrap}
-td,h1,h2,li{overflow-wrap:anywhere;unicode-bidi:isolate}
-svg{width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--ink)}
-.soft{color:var(--soft)}.for{fill:var(--for)}.against{fill:var(--against)}
-.account{fill:var(--account)}.entity{fill:var(--entity)}
-.tie{stroke:var(--account);stroke-opacity:.35}.use{stroke:var(--entity);stroke-opacity:.35}
-.axis{stroke:var(--line)}code{font-size:.85em;overflow-wrap:anywhere}
-@media print{body{margin:0;max-width:none;color:#000;background:#fff}h2{break-after:avoid}
-tr,svg{break-inside:avoid}}
-"""
-
-
-def shown(text: Any) -> str:
-    """Text as it may stand anywhere in the page: between tags and in attributes."""
-    return html.escape(escaped(str(text)), quote=True)
-
 
 def _render(packet: Packet) -> dict[str, bytes]:
     names = ", ".join(packet.clusters["cluster_id"])
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta http-equiv="Content-Security-Policy"'
-        " content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">",
-        '<meta name="referrer" content="no-referrer">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Cluster {shown(names)}</title><style>{_STYLE}</style></head><body><main>",
-    ]
+    parts: list[str] = []
     for row in records(packet.clusters):
         parts += _cluster(packet, row)
     if packet.review is not None:
         parts += _review(packet.review)
     parts.append(f"<p class=soft>{NOT_MALICIOUS}</p>")
-    parts.append("</main></body></html>")
-    return {"clusters.html": ("\n".join(parts) + "\n").encode()}
+    return {"clusters.html": page(f"Cluster {names}", parts)}
 
 
 def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
@@ -80,7 +40,7 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
     members = nodes[nodes["cluster_id"] == name]
     seen = " to ".join(row[end][:10] for end in ("first_seen", "last_seen") if row[end]) or "at no known time"
     yield f"<h1>Cluster {shown(name)}</h1>"
-    yield _table(
+    yield table(
         ("", ""),
         [
             ("score", f"{row['score']:.3f}"),
@@ -96,7 +56,7 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
     for waterfall in waterfalls(reasons):
         yield f"<h2>{waterfall.question}</h2>"
         yield _waterfall(waterfall)
-        yield _table(
+        yield table(
             ("bits", "layer", "reason"),
             [(f"{one['bits']:+.2f}", one["layer"].replace("_", " "), one["text"]) for one in waterfall.reasons],
             numbers=(0,),
@@ -117,7 +77,7 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
         for one in records(members.sort_values(["membership", "id"], ascending=[False, True]).head(_LISTED))
     ]  # fmt: skip
     columns = ("account", "membership", "score", *([] if review is None else ["what is done"]))
-    yield _table(columns, rows, numbers=(1, 2))
+    yield table(columns, rows, numbers=(1, 2))
     if len(members) > _LISTED:
         yield f"<p>{len(members) - _LISTED:,} more are in the other formats.</p>"
 
@@ -130,20 +90,10 @@ def _fate(review: Reviewed, account: str) -> str:
 
 def _review(review: Reviewed) -> Iterator[str]:
     yield f"<h2>Review: {shown(review.case_id)}, {shown(review.state)}</h2>"
-    yield _table(
+    yield table(
         ("when", "who", "what", "why"),
         [(words.time[:19], words.author, words.what, words.text) for words in review.words],
     )
-
-
-def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, numbers: tuple[int, ...] = ()) -> str:
-    def cells(tag: str, row: tuple[Any, ...]) -> str:
-        kinds = [' class="n"' if place in numbers else "" for place in range(len(row))]
-        return "".join(f"<{tag}{kind}>{shown(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
-
-    head = f"<thead><tr>{cells('th', columns)}</tr></thead>" if any(columns) else ""
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table>{head}<tbody>{body}</tbody></table>"
 
 
 def _waterfall(waterfall: Waterfall) -> str:

@@ -400,7 +400,7 @@ def _harm_evidence(
         )
         said += f", over {with_harm[number]} members"
         if bad or good:
-            said += f"; {bad} members are known as abusive, {good} as benign"
+            said += f"; members known as abusive: {bad}, as benign: {good}"
         text.append(f"{said} ({bits[number]:+.1f} bits for abuse).")
     return pd.DataFrame(
         {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ringwatch.pipeline.accounts import Dossier, load_account
     from ringwatch.pipeline.detect import run_detection
     from ringwatch.pipeline.erasure import forget
-    from ringwatch.pipeline.facts import account_facts, later_batches
+    from ringwatch.pipeline.facts import account_facts, later_batches, log_facts
     from ringwatch.pipeline.ingest import ingest_drop
     from ringwatch.pipeline.models import find_model, list_models, promote_model, score_intervals
     from ringwatch.pipeline.rehearsal import Rehearsal, rehearse, rehearse_run
@@ -63,6 +63,7 @@ __all__ = [
     "load_organization",
     "load_run",
     "load_scores",
+    "log_facts",
     "open_store",
     "promote_model",
     "rebuild",

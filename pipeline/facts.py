@@ -44,3 +44,16 @@ def later_batches(workspace: Workspace, record: RunRecord) -> int:
     with workspace.reading() as current:
         after = set(current.batches) - set(seen_batches(current, record))
         return sum((workspace.log_dir / batch / "report.json").is_file() for batch in after)
+
+
+def log_facts(workspace: Workspace, record: RunRecord) -> pd.DataFrame:
+    """What a run read, a row for each kind of event: kind, events, accounts, first, last (times), flagged (events
+    that a classifier found harm in or a safeguard refused), and how many have each of ip, device, payment,
+    user_agent, prompt, tool, harm and refused (`with_ip` …)."""
+    given = ", ".join(f"count({name}) AS with_{name}" for name in (*_FIELDS, "refused"))
+    with rehearse_run(workspace, record) as seen:
+        return seen.con.execute(
+            f"""SELECT kind, count(*) AS events, count(DISTINCT account_id) AS accounts, min(ts) AS first,
+                       max(ts) AS last, count(*) FILTER ({HARMFUL} OR coalesce(refused, false)) AS flagged, {given}
+                FROM events GROUP BY kind ORDER BY events DESC, kind"""
+        ).df()

@@ -324,7 +324,7 @@ def test_labels_raise_and_lower_and_are_named(world: World) -> None:
     assert score[1]["ring7"] < score[0]["ring7"]
     team = after.clusters["cluster_id"].iloc[place["team"]]
     said = after.evidence[(after.evidence["cluster_id"] == team) & (after.evidence["layer"] == "harm")]
-    assert "3 members are known as abusive" in said["text"].iloc[0]
+    assert "members known as abusive: 3" in said["text"].iloc[0]
 
 
 def test_without_harm_and_labels_abuse_is_null_and_the_score_is_coordination() -> None:

@@ -19,7 +19,7 @@ from pymisp import MISPEvent
 
 from ringwatch.export import FORMATS, Reviewed, Words, make_packet
 from ringwatch.export.cypher import literal
-from ringwatch.export.page import shown
+from ringwatch.export.markup import shown
 from ringwatch.export.stix import account_id
 from ringwatch.export.text import escaped, unescaped
 from ringwatch.graphs import Cluster
