@@ -49,7 +49,8 @@ def _run(ingester: Ingester, log: Log, ring: set[str]) -> tuple[Workspace, Run]:
     pipeline.ingest_drop(workspace, [ingester.drop({"events": log.rows}, "jsonl")])
     pipeline.run_detection(workspace)
     run = pipeline.load_run(workspace)
-    scores = run.scores.assign(cluster_id=["c" if name in ring else None for name in run.scores["account_id"]])
+    inside = run.scores["account_id"].isin(ring)
+    scores = run.scores.assign(cluster_id=pd.Series("c", run.scores.index).where(inside, None))
     return workspace, replace(run, scores=scores, clusters=pd.DataFrame({"cluster_id": ["c"], "score": [0.9]}))
 
 
