@@ -198,6 +198,8 @@ def test_the_documents_have_their_schemas_first(world: Ringwatch, tmp_path: Path
         ("schema", "apply"): "schema",
         ("audit", "verify"): "audit",
         ("quarantine", "list"): "quarantine",
+        ("safeguards",): "safeguards",
+        ("report", "--output", str(tmp_path / "report.html")): "report",
     }.items():
         text = world.run(*arguments, "--json").stdout
         assert text.startswith(f'{{"schema": "ringwatch.{schema}/1"'), arguments
