@@ -27,7 +27,8 @@ _kernels: Any = pc
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"^{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}$"
 _DOMAIN = re.compile(r"[^\s@.,;:()<>\[\]\"\\/]+(\.[^\s@.,;:()<>\[\]\"\\/]+)*\Z")
-_CARD = r"^[0-9]([0-9 .\-]{10,30}[0-9]|(\.[0-9]+)?[eE]\+?[0-9]{1,2})$"
+_CARD = r"(?s)^([0-9]([0-9 .\-]{10,30}[0-9]|(\.[0-9]+)?[eE]\+?[0-9]{1,2})|[\[{].*[0-9].*)$"
+_GROUPS = re.compile(r"[0-9][0-9 .\-]*[0-9]")
 _FLOAT = re.compile(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _CARD_DIGITS = range(12, 20)
 _AGENT_FACTOR = 8  # browsers inside apps write long names
@@ -115,10 +116,11 @@ def passes_luhn(digits: str) -> bool:
 
 def card_of(value: str) -> str | None:
     """The digits of the card number that a value is, if it is one: a card's count of digits, however grouped, or the
-    same number as a float is written, that pass Luhn's test."""
+    same number as a float is written, that pass Luhn's test. A list or an object of JSON is what stands in it."""
     # NFKC turns full-width and other digits into ASCII: a card does not hide in another alphabet.
     folded = unicodedata.normalize("NFKC", value).strip()
-    written = [re.sub(r"[ .\-]", "", folded)]
+    groups = _GROUPS.findall(folded) if folded.startswith(("[", "{")) else [folded]
+    written = [re.sub(r"[ .\-]", "", group) for group in groups]
     if _FLOAT.fullmatch(folded):
         written.append(f"{Decimal(folded):.0f}")
     for digits in written:

@@ -15,6 +15,7 @@ without the key; they are no message authentication.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +42,9 @@ BAG_SIZE = 64
 CODE_BITS = 16
 """Bits of an item's code in a bag. Enough to compare by: two texts of 20 words share a code by accident once in 160
 times. Too few to say what a text held: rare words, names among them, share their codes with others."""
+
+_LONG_WORD = 1024
+"""Bytes of a word after which the rest is hashed as one: blobs in base64 have no spaces."""
 
 _CHUNK_ITEMS = 300_000
 _SPACE = 32
@@ -195,6 +199,10 @@ def _words(texts: Arrow, key: bytes) -> _Items:
     hashes = _mix(length.astype(np.uint64) * odd ^ seed)
     at, left, rows = starts, length, None
     while len(at):
+        if rows is not None and length[rows[0]] - left[0] >= _LONG_WORD:
+            rest = [blake2b(data[a : a + n], digest_size=8, key=key).digest() for a, n in zip(at, left, strict=True)]
+            hashes[rows] = _mix((hashes[rows] ^ np.frombuffer(b"".join(rest), dtype="<u8")) * odd + seed)
+            break
         tail = np.minimum(left, 8).astype(np.uint64)
         block = blocks[at] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> ((np.uint64(8) - tail) * np.uint64(8)))
         if rows is None:

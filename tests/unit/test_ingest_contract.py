@@ -38,6 +38,8 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str, bool]] = [
     ("events", {"payment_id": "３７８２-822463-10005"}, "pan_refused", False),
     ("events", {"payment_id": "4111111111111111.0"}, "pan_refused", False),
     ("events", {"payment_id": "4.111111111111111e+15"}, "pan_refused", False),
+    ("events", {"payment_id": '["4111 1111 1111 1111"]'}, "pan_refused", False),
+    ("events", {"payment_id": '{"of": "a", "number": 4111111111111111}'}, "pan_refused", False),
     ("events", {"tool_args": "{"}, "bad_json", True),
     ("events", {"tool_args": '{"a": NaN}'}, "bad_json", True),
     ("events", {"tool_args": "[" * 40 + "]" * 40}, "json_too_deep", True),

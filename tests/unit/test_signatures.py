@@ -66,6 +66,15 @@ def test_an_identity_does_not_depend_on_its_neighbours(texts: list[str]) -> None
     assert _ids(*reversed(texts)) == together[::-1]
 
 
+@given(st.sets(st.integers(1000, 1060), min_size=1, max_size=4))
+def test_a_long_word_is_told_by_all_of_its_letters(lengths: set[int]) -> None:
+    words = ["x" * length + "y" for length in lengths]
+    together = _ids(*words, "short")[:-1]
+    assert together == [_ids(word)[0] for word in words]
+    assert len(set(together)) == len(words)
+    assert not set(together) & set(_ids(*(word[:-1] + "z" for word in words)))
+
+
 @given(st.text(max_size=80))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise_text(pa.array([text], pa.string()))
