@@ -38,6 +38,10 @@ MET = ("network", "prompts", "tools")
 population people are alike in several of them at once, so that each would vouch for the others: what their users have
 in common can take from such an entity, and add nothing to its frequency."""
 
+FOLLOW = {"prompts": "tools", "tools": "prompts"}
+"""What an agent calls follows from what it is asked, so of these two neither is a witness for the other: of how
+often mates share in it, or of what an entity of it is worth."""
+
 UNUSUAL = {"prompts": 1, "tools": 2}
 """From this grade on nobody meets in a text, or a chain, by chance; frameworks make long loops of their own."""
 
@@ -107,8 +111,8 @@ def _em(sample: Model, share: float) -> Model:
     strongest = [layer.pair[layer.bits >= best[layer.group][layer.pair]] for layer in sample.shared]
     few, of_pair = _patterns(sample, hit_by)
     # A pair is a candidate because it shares something: only pairs that another group made candidates say how often
-    # mates share in this one (capture and recapture).
-    elsewhere = {group: groups_hit - hit_by[group] > 0 for group in hit_by}
+    # mates share in this one (capture and recapture, which takes captures that are independent).
+    elsewhere = {group: groups_hit - hit_by[group] - hit_by.get(FOLLOW.get(group, ""), 0) > 0 for group in hit_by}
     chance = {group: np.flatnonzero(sample.both[group]) for group in hit_by}
     # What a group has to do with a pair's being a candidate says nothing of who has anything there.
     open_ = {group: elsewhere[group] | ~shares for group in sample.presence}
@@ -228,10 +232,10 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
     """Moves each entity's bits to what the pairs that share it show in all other groups.
 
     For an entity whose pairs are mates with chance π, its bits are logit π − prior. π starts from the entity's
-    frequency and is the mean posterior of its pairs given everything but their own group and their country, since a
-    name or a phrase of one country is shared by strangers who are all of it; entities of about one size are judged
-    together first, and each of its users apart last: a home whose line is an operation's proxy as well is no part of
-    the operation.
+    frequency and is the mean posterior of its pairs given everything but their own group, what follows from it
+    (`FOLLOW`) and their country, since a name or a phrase of one country is shared by strangers who are all of it;
+    entities of about one size are judged together first, and each of its users apart last: a home whose line is an
+    operation's proxy as well is no part of the operation.
     """
     known = {layer.name: _users(model, layer, uses[layer.name]) for layer in model.shared if len(layer.pair)}
     unshared = model.unshared_bits()
@@ -241,7 +245,9 @@ def _judge_entities(model: Model, uses: Mapping[str, Uses]) -> Model:
         total = model.bits(unshared, best) - home
         gains = {}
         for group in model.groups:
-            others = total - model.own_bits(group, best.pop(group))
+            others = total - model.own_bits(group, best[group])
+            if (follows := FOLLOW.get(group)) in best:
+                others -= model.own_bits(follows, best[follows])
             for layer in model.shared:
                 if layer.group == group and layer.name in known:
                     posterior = _posterior(layer, others)

@@ -200,7 +200,8 @@ def _words(texts: Arrow, key: bytes) -> _Items:
     at, left, rows = starts, length, None
     while len(at):
         if rows is not None and length[rows[0]] - left[0] >= _LONG_WORD:
-            rest = [blake2b(data[a : a + n], digest_size=8, key=key).digest() for a, n in zip(at, left, strict=True)]
+            ends_of = zip(at, at + left, strict=True)
+            rest = [blake2b(data[a:b].tobytes(), digest_size=8, key=key).digest() for a, b in ends_of]
             hashes[rows] = _mix((hashes[rows] ^ np.frombuffer(b"".join(rest), dtype="<u8")) * odd + seed)
             break
         tail = np.minimum(left, 8).astype(np.uint64)
