@@ -9,6 +9,7 @@ import typer
 
 from ringwatch.cli.review import catch_up
 from ringwatch.cli.session import Session, Wait, command, number
+from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from ringwatch.gnn import Card
@@ -28,8 +29,17 @@ def register(app: typer.Typer) -> None:
 
 
 def names_of(models: str | None) -> list[str] | None:
-    """The names in a list with commas."""
-    return [name.strip() for name in models.split(",") if name.strip()] if models else None
+    """The names in a list with commas.
+
+    Raises:
+        UsageError: there is none in it.
+    """
+    if models is None:
+        return None
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--models names no model.", hint="Leave it out, or name some with commas between.")
+    return names
 
 
 def _train(

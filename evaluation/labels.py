@@ -109,6 +109,10 @@ def _read(path: Path) -> pd.DataFrame:
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read: {reason}.", hint="Correct the file.") from error
+    # As text before it is a frame: whole numbers with gaps would become fractions there.
+    for place, name in enumerate(table.column_names):
+        if name in _TEXT and pa.types.is_integer(table.schema.field(place).type):
+            table = table.set_column(place, name, table.column(place).cast(pa.string()))
     return table.to_pandas()
 
 

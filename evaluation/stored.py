@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ringwatch.evaluation.ablation import ablate
+from ringwatch.evaluation.ablation import ablate, headline
 from ringwatch.evaluation.calibration import calibrate
 from ringwatch.evaluation.evaluate import EvaluationReport, assess
 from ringwatch.evaluation.labels import read_benign_groups, read_labels, read_operations
 from ringwatch.evaluation.peers import hold_peers
 from ringwatch.evaluation.truth import select
+from ringwatch.graphs import Detection
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
@@ -68,9 +69,17 @@ def evaluate(
             )  # fmt: skip
             report = replace(report, calibration=found)
         if ablation:
-            report = replace(
-                report, ablation=ablate(rehearsal, lambda found: measure(found.scores, found.members, found.clusters))
-            )
+
+            def weighed(found: Detection) -> EvaluationReport:
+                return measure(found.scores, found.members, found.clusters)
+
+            if run.record.model is not None:
+                alone = headline(weighed(rehearsal.detect()))["auprc"].value
+                report.warnings.append(
+                    f"The run was scored by {run.record.model}; the ablation is of the evidence alone, of which, with"
+                    f" all layers, the AUPRC is {'undefined' if alone is None else format(alone, '.3f')}."
+                )
+            report = replace(report, ablation=ablate(rehearsal, weighed))
     untimed = {table: rows for table, rows in run.record.untimed.items() if rows}
     if run.record.as_of and untimed:
         named = ", ".join(f"{rows} {table}" for table, rows in untimed.items())

@@ -198,11 +198,15 @@ def _figures(benchmark: Benchmark, z: FloatArray, seconds: float) -> dict[str, f
     test = benchmark.split["test"]
     truth, score = benchmark.label[test] == 1, z[test]
     k = int(truth.sum())
-    top = np.argsort(-score, kind="stable")[:k]
+    order = np.argsort(-score, kind="stable")
+    _, start = np.unique(-score[order], return_index=True)
+    # Of equal scores each is as likely to come first.
+    found = np.append(0, np.cumsum(np.add.reduceat(truth[order].astype(np.int64), start)))
+    hits = np.interp(k, np.append(start, len(score)), found)
     return {
         "auroc": float(roc_auc_score(truth, score)),
         "auprc": float(average_precision_score(truth, score)),
-        "recall_at_k": float(truth[top].sum() / k),
+        "recall_at_k": float(hits / k),
         "f1_macro": float(f1_score(truth, score >= _threshold(benchmark, z), average="macro")),
         "seconds": seconds,
     }

@@ -109,8 +109,10 @@ def breaking(ties: Ties, ranked: Sequence[tuple[Part, float]]) -> tuple[list[Par
 
 def fidelity(ties: Ties, ranked: Sequence[tuple[Part, float]], *, top: int, seed: int) -> dict[str, float]:
     """What share of the strength is lost without the first `top` entities (`necessity`), without as many at random
-    (`random`, mean of 20 draws), and kept with them alone (`sufficiency`)."""
-    whole = max(ties.strength(), 1e-9)
+    (`random`, mean of 20 draws), and kept with them alone (`sufficiency`); nothing where no tie stands."""
+    whole = ties.strength()
+    if not whole:
+        return {}
     parts = [part for part, _ in ranked]
     named = parts[:top]
     rng = np.random.default_rng([seed, 91])

@@ -125,7 +125,7 @@ def _tokens(
         return family_ids(name, code)[back]
     if name in PARTNER_LAYERS:
         return np.asarray(accounts.ids[code][back])
-    if incidence.spec.event:
+    if incidence.spec.event and not incidence.spec.refines:
         return np.char.add(np.datetime_as_string(code.astype("datetime64[us]"), unit="s"), "Z").astype(object)[back]
     wanted = pd.DataFrame({"code": code, "place": np.arange(len(code))})
     con.register("wanted_codes", wanted)

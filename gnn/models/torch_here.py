@@ -52,8 +52,10 @@ def pick_device(wanted: str) -> str:
     """`cpu` or `cuda`; `auto` is the GPU where there is one.
 
     Raises:
-        UsageError: a GPU is asked for and there is none, or torch is not installed.
+        UsageError: another is asked for, or a GPU and there is none, or torch is not installed.
     """
+    if wanted not in ("cpu", "cuda", "auto"):
+        raise UsageError(f"There is no device {wanted!r}.", hint="Take cpu, cuda or auto.")
     if wanted == "cpu":
         return wanted
     there = bool(load_torch().cuda.is_available())
