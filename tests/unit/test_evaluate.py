@@ -226,6 +226,16 @@ def test_labels_are_read_in_every_format_of_the_contract(tmp_path: Path, name: s
     assert frame["labelled_at"].iloc[1] == pd.Timestamp("2026-01-31T23:00Z")
 
 
+def test_groups_that_are_whole_numbers_stay_so_beside_accounts_of_none(tmp_path: Path) -> None:
+    numbers = pa.array([7, None], pa.int64())
+    table = pa.table({
+        "account_id": ["a", "b"], "label": ["abusive", "benign"], "labelled_at": ["2026-03-01T00:00:00Z"] * 2,
+        "group_id": numbers,
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "labels.parquet")
+    assert read_labels(tmp_path / "labels.parquet")["group_id"].tolist()[0] == "7"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

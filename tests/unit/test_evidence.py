@@ -383,6 +383,33 @@ def test_strangers_of_one_loop_are_no_operator_where_companies_have_loops_as_lon
     assert (bits[first >= len(companies)] > 0).mean() == stands
 
 
+def test_strangers_who_work_on_one_thing_ask_and_call_alike_and_are_no_operator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(7)
+    n, topics, of_topic, each = 4000, 25, 40, 3
+    account = np.repeat(np.arange(n), each)
+    topic = account % topics
+    shared = [
+        _incidence(spec, account, topic * of_topic + rng.integers(0, of_topic, len(account)))
+        for spec in (
+            LayerSpec("prompt_family", "prompts", 0.4, "a family"),
+            LayerSpec("tool_target", "tools", 0.4, "a target"),
+        )
+    ]
+    first, second = candidate_pairs(shared, [], n, seed=1)
+
+    def stand() -> tuple[float, float]:
+        model = build_model(_accounts(n), shared, [], first, second, seed=1)
+        return float((model.bits() > 0).sum() / n), model.prior
+
+    apart, prior = stand()
+    monkeypatch.setattr("ringwatch.graphs.learning.FOLLOW", {})
+    vouching, higher = stand()
+    assert apart < 0.1 * vouching
+    assert prior < higher
+
+
 def test_an_empty_band_says_nothing_where_none_was_expected() -> None:
     n = 4000
     mates, group = _in_groups(0, 100, 5)

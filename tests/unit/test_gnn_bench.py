@@ -10,9 +10,11 @@ import pytest
 import scipy.sparse as sp
 from scipy.io import savemat
 
+from ringwatch.cli.models import names_of
 from ringwatch.data.benchmarks import convert, split_by
 from ringwatch.errors import DataError, UsageError
 from ringwatch.gnn.bench import FIGURES, load_benchmark, run_bench
+from ringwatch.gnn.models.torch_here import pick_device
 
 
 def _folder(place: Path, seed: int = 0) -> Path:
@@ -47,6 +49,25 @@ def test_models_that_see_the_graph_beat_those_that_do_not(tmp_path: Path) -> Non
     assert found["graph-trees"]["f1_macro"]["mean"] > 0.7
     again = run_bench(benchmark, models=["graph-trees"], seeds=2)
     assert again["graph-trees"]["auprc"] == found["graph-trees"]["auprc"]
+
+
+def test_who_knows_nothing_recalls_by_chance_whatever_the_order_of_rows(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "plain")
+    nodes = pd.read_parquet(folder / "nodes.parquet")
+    nodes["label"] = nodes["label"].fillna(0)
+    nodes.sort_values("label", ascending=False).to_parquet(folder / "nodes.parquet", index=False)
+    for edges in folder.glob("edges-*.parquet"):
+        edges.unlink()
+    share = nodes.loc[nodes["split"] == "test", "label"].mean()
+    found = run_bench(load_benchmark(folder), models=["belief"], seeds=1)["belief"]
+    assert found["recall_at_k"]["mean"] == pytest.approx(share, abs=1e-6)
+
+
+def test_a_device_or_a_list_of_models_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="no device 'gpu'"):
+        pick_device("gpu")
+    with pytest.raises(UsageError, match="names no model"):
+        names_of(" , ")
 
 
 @pytest.mark.parametrize("name", ["metapath", "signed"])

@@ -113,6 +113,11 @@ def test_a_cluster_is_cut_where_it_was_planted() -> None:
     assert told["sufficiency"] > 0.5
 
 
+def test_where_nothing_ties_nothing_is_said_to_hold() -> None:
+    ties = cluster_ties(replace(_ring(), prior=-100.0), np.arange(6))
+    assert fidelity(ties, worth(ties), top=2, seed=0) == {}
+
+
 def test_what_was_never_there_says_nothing_by_its_absence() -> None:
     model = _ring()
     ties = cluster_ties(model, np.arange(6))

@@ -27,6 +27,7 @@ from ringwatch.graphs.layers import (
 )
 from ringwatch.graphs.moments import LEAST_USERS, moments
 from ringwatch.graphs.pairs import ALL_PAIRS
+from ringwatch.graphs.resolve import _tokens
 from ringwatch.graphs.signups import BURST_WIDTHS, find_bursts
 from ringwatch.graphs.trees import common_roots
 from ringwatch.ingest.contract import TOKENS_LOG
@@ -105,6 +106,14 @@ def test_who_uses_one_crowded_address_in_the_same_minutes_is_found(con: duckdb.D
     assert rarity["ip_minutes"][0] > rarity["ip"][0] + 3
     assert 1 not in rarity["ip_minutes"], "strangers share the address, not the minutes"
     assert model.groups == ["network"], "a moment and its address count once"
+
+
+def test_a_moment_is_called_by_its_address(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("CREATE TABLE tokens AS SELECT 'ip' AS entity_type, 77::BIGINT AS entity, 'ip_ab' AS token")
+    spec = LayerSpec("ip_day", "network", 0.3, "an IP address within a day", refines="ip", event=True)
+    rows = {"i": np.arange(2), "entity": np.full(2, 77), "n": np.ones(2), "first": np.zeros(2), "last": np.zeros(2)}
+    named = _tokens(con, incidence_from(spec, rows), np.zeros(1, dtype=np.int64), _accounts(np.zeros(2)))
+    assert named.tolist() == ["ip_ab"]
 
 
 def test_a_moment_is_worth_what_its_users_meet_at_all_moments(con: duckdb.DuckDBPyConnection) -> None:
