@@ -32,6 +32,10 @@ LEAST_SHARE = 0.01
 """Smaller reasons, in bits, are not drawn."""
 
 
+LEAST_GAP = 0.0005
+"""Probabilities that differ by less are told alike."""
+
+
 @dataclass(frozen=True)
 class Why:
     """Why an account or a cluster has its score.
@@ -154,7 +158,7 @@ class _Again:
         found = None
         if self.scorer is not None:
             found = explain_account(*self.scorer, row, seed=run.record.seed)
-            said = sentence(name, found, called)
+            said = sentence(name, found, called) + also_counted(score, found.probability)
         else:
             said = f"{name} has a score of {score:.3f}, from the evidence alone."
             said += f" It is tied by {', '.join(called)}." if called else " Nothing ties it to another account."
@@ -162,6 +166,13 @@ class _Again:
             "account", name, run.record.run_id, run.record.model, score, said, _public(rows), _public(broken), left,
             fidelity, found,
         )  # fmt: skip
+
+
+def also_counted(score: float, probability: float) -> str:
+    """What makes an account's score another number than the probability that is explained; nothing where it is not."""
+    if abs(score - probability) < LEAST_GAP:
+        return ""
+    return f" Its score is {score:.1%}: what reviewers said of it, and how common abuse is now, count there as well."
 
 
 def _held(

@@ -16,6 +16,7 @@ from ringwatch.gnn.heads import MOST, NO_HEAD
 from ringwatch.gnn.labels import UNKNOWN
 from ringwatch.graphs import Model
 from ringwatch.graphs.evidence import Shared
+from ringwatch.pipeline.why import also_counted
 
 Make = Callable[..., tuple[Graph, Labels]]
 
@@ -111,6 +112,11 @@ def test_a_cluster_is_cut_where_it_was_planted() -> None:
     told = fidelity(ties, ranked, top=2, seed=0)
     assert told["necessity"] > told["random"]
     assert told["sufficiency"] > 0.5
+
+
+def test_a_score_that_has_more_in_it_than_is_explained_says_so() -> None:
+    assert also_counted(0.61137, 0.6114) == ""
+    assert "Its score is 61.1%: what reviewers said" in also_counted(0.611, 0.024)
 
 
 def test_where_nothing_ties_nothing_is_said_to_hold() -> None:
