@@ -169,7 +169,7 @@ class _Again:
 
 
 def also_counted(score: float, probability: float) -> str:
-    """What makes an account's score another number than the probability that is explained; nothing where it is not."""
+    """What makes an account's score another number than the probability that is explained, where it is another."""
     if abs(score - probability) < LEAST_GAP:
         return ""
     return f" Its score is {score:.1%}: what reviewers said of it, and how common abuse is now, count there as well."
