@@ -135,15 +135,15 @@ def compose(
     run = load_run(workspace, run_id)
     measured = None if labels is None else evaluate(workspace, labels, run_id=run.record.run_id, watch=watch)
     kept = safeguards(workspace, run, min_score=min_score, watch=watch)
-    read = log_facts(workspace, run.record)
+    read, book = log_facts(workspace, run.record), load_book(workspace)
     suspected = run.clusters[run.clusters["score"] >= min_score]
     sections = [
         _in_short(run, read, suspected, min_score),
-        _clusters(run, load_book(workspace), limit),
+        _clusters(run, book, limit),
         _ties(run, suspected),
         _organizations(run, limit),
-        *([] if run.record.previous is None else [_changes(workspace, run)]),
-        _decisions(load_book(workspace)),
+        *([_changes(workspace, run)] if run.record.previous in workspace.current().runs else []),
+        _decisions(book),
         _safeguards(kept),
         *([] if measured is None else [_quality(measured)]),
         _read(workspace, run, read),
@@ -165,7 +165,8 @@ def _in_short(run: Run, read: pd.DataFrame, suspected: pd.DataFrame, min_score: 
         f" {_share(days['events'].sum(), events)} of all events, and {flagged:,} of the {all_flagged:,} that were"
         f" found harmful or refused ({_share(flagged, all_flagged)})."
     )
-    said.append(f"By their scores, {run.clusters['score'].sum():.1f} of all clusters are abusive operations.")
+    what = "one operation each" if run.clusters["abuse"].isna().all() else "abusive operations"
+    said.append(f"By their scores, {run.clusters['score'].sum():.1f} of all clusters are {what}.")
     source = f"the model {record.model}" if record.model else "the evidence alone"
     labels = "labels and suspensions were used" if record.labels else "no label, status or model was used"
     said.append(f"Accounts are scored by {source}; {labels}.")
