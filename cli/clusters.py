@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringwatch.cells import number
 from ringwatch.cli.listing import Limit, MinScore, OfRun, days_of, say_list
-from ringwatch.cli.session import Session, command, number
+from ringwatch.cli.session import Session, command
 
 if TYPE_CHECKING:
     import pandas as pd

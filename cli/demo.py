@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringwatch.cells import number
 from ringwatch.cli.clusters import TITLES, cluster_row
-from ringwatch.cli.session import Session, command, number
+from ringwatch.cli.session import Session, command
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:

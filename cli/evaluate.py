@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringwatch.cells import interval, number
 from ringwatch.cli.listing import OfRun
-from ringwatch.cli.session import Plot, Session, command, interval, number
+from ringwatch.cli.session import Plot, Session, command
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ringwatch.cli.session import Session, command, number
+from ringwatch.cells import number
+from ringwatch.cli.session import Session, command
 from ringwatch.errors import UsageError
 
 

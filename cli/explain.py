@@ -50,7 +50,9 @@ def _explain(
             session.line(f"Falls apart without {', '.join(str(one['entity']) for one in why.breaks)}.")
         told = {"ties": why.fidelity} | ({"score": why.explanation.fidelity} if why.explanation else {})
         session.line()
-        for what, found in ((what, found) for what, found in told.items() if found):
+        for what, found in told.items():
+            if not found:
+                continue
             lost, random, kept = (f"{found[name]:.0%}" for name in ("necessity", "random", "sufficiency"))
             session.line(
                 f"Does it hold ({what})? Without the first {found['top']:.0f} {lost} is lost, without as many at "

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringwatch.cells import number
 from ringwatch.cli.answers import cell, short
-from ringwatch.cli.session import Session, Wait, command, number
+from ringwatch.cli.session import Session, Wait, command
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringwatch.cells import number
 from ringwatch.cli.review import catch_up
-from ringwatch.cli.session import Session, Wait, command, number
+from ringwatch.cli.session import Session, Wait, command
 from ringwatch.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ringwatch.cli.session import Plot, Session, command, interval, number
+from ringwatch.cells import interval, number
+from ringwatch.cli.session import Plot, Session, command
 
 
 def register(app: typer.Typer) -> None:

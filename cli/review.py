@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ringwatch.cells import number
 from ringwatch.cli.listing import Limit, MinScore
 from ringwatch.cli.passphrase import BY_VARIABLE, PassphraseFile, passphrase
-from ringwatch.cli.session import Session, Wait, command, number
+from ringwatch.cli.session import Session, Wait, command
 from ringwatch.errors import RingwatchError, UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ringwatch.cli.listing import OfRun, Suspected
-from ringwatch.cli.session import Plot, Session, command, interval
+from ringwatch.cli.session import Plot, Session, command
 
 if TYPE_CHECKING:
     from ringwatch.evaluation import Safeguards
@@ -36,6 +36,8 @@ def _safeguards(
 
 
 def _show(session: Session, found: Safeguards) -> None:
+    from ringwatch.evaluation.safeguards import ANSWERED_COLUMNS, REFUSED_COLUMNS
+
     if not found.judged:
         session.line(f"Run {found.run_id}: no event says whether it was refused.")
         return
@@ -43,23 +45,9 @@ def _show(session: Session, found: Safeguards) -> None:
         f"Run {found.run_id}: {found.judged:,} events say whether they were refused, {found.unjudged:,} do not."
     )
     session.line()
-    rows = [
-        (
-            one.value, one.who, f"{one.harmful:,}", *interval(one.refused), f"{one.harmless:,}",
-            *interval(one.refused_harmless, 4),
-        )
-        for one in found.refusals
-    ]  # fmt: skip
-    columns = ("", "of", "harmful", "refused", "95 %", "harmless", "refused ", "95 % ")
-    session.table(columns, rows, right=("harmful", "refused", "harmless", "refused "))
+    rows = [one.cells() for one in found.refusals]
+    session.table(REFUSED_COLUMNS, rows, right=("harmful", "refused", "harmless"))
     if found.answered:
         session.line()
-        again = [
-            (one.surface, one.who, f"{one.families:,}", f"{one.sent:,}", *interval(one.answered))
-            for one in found.answered
-        ]
-        session.table(
-            ("refused somewhere, again in", "of", "texts", "events", "answered", "95 %"),
-            again,
-            right=("texts", "events", "answered"),
-        )
+        again = [one.cells() for one in found.answered]
+        session.table(ANSWERED_COLUMNS, again, right=("texts", "events", "answered"))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,9 +19,6 @@ from rich.text import Text
 from ringwatch.errors import UsageError
 from ringwatch.metrics import Stopwatch
 from ringwatch.workspace import Workspace
-
-if TYPE_CHECKING:
-    from ringwatch.evaluation import Estimate
 
 WORKSPACE_VARIABLE = "RINGWATCH_WORKSPACE"
 WIDE = 120
@@ -110,18 +107,6 @@ class Session:
 def document_text(what: str, document: Mapping[str, Any]) -> str:
     """The JSON document `ringwatch.WHAT/1`."""
     return json.dumps({"schema": f"ringwatch.{what}/1", **document}, default=_plain, allow_nan=False)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A figure of a table; a dash where it is undefined."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval(figure: Estimate, digits: int = 3) -> tuple[str, str]:
-    """A figure and its 95 % interval, as two cells."""
-    if figure.low is None and figure.high is None:
-        return number(figure.value, digits), ""
-    return number(figure.value, digits), f"{number(figure.low, digits)} to {number(figure.high, digits)}"
 
 
 def _plain(value: object) -> object:

@@ -17,10 +17,11 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from ringwatch.cells import interval
 from ringwatch.evaluation.intervals import Estimate, mean_estimate, share_estimate
 from ringwatch.evaluation.plots import Line, line_chart
 from ringwatch.graphs import collect_accounts
-from ringwatch.graphs.accounts import HARMFUL, HARMLESS
+from ringwatch.graphs.accounts import ASKS, CATEGORY, HARMFUL
 from ringwatch.graphs.content import prompt_families, sent_prompts
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import Run, rehearse_run
@@ -36,6 +37,11 @@ SPANS, LEAST = 12, 20
 """In a course of time each surface has at most so many spans, of about as many harmful events each, or so many."""
 
 
+REFUSED_COLUMNS = ("", "of", "harmful", "refused", "95 %", "harmless", "refused", "95 %")
+ANSWERED_COLUMNS = ("refused somewhere, again in", "of", "texts", "events", "answered", "95 %")
+"""What the `cells` of `Refusals` and of `Answered` are."""
+
+
 @dataclass(frozen=True)
 class Refusals:
     """What was refused of some events that a safeguard has judged: of the `harmful` ones, and of the `harmless`, each
@@ -49,6 +55,12 @@ class Refusals:
     refused: Estimate
     harmless: int
     refused_harmless: Estimate
+
+    def cells(self) -> tuple[str, ...]:
+        return (
+            self.value, self.who, f"{self.harmful:,}", *interval(self.refused), f"{self.harmless:,}",
+            *interval(self.refused_harmless, 4),
+        )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
         return {
@@ -73,6 +85,9 @@ class Answered:
     families: int
     sent: int
     answered: Estimate
+
+    def cells(self) -> tuple[str, ...]:
+        return self.surface, self.who, f"{self.families:,}", f"{self.sent:,}", *interval(self.answered)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -156,12 +171,13 @@ def _units(run: Run, min_score: float) -> pd.DataFrame:
     return pd.DataFrame({"account_id": scored["account_id"], "unit": unit, "suspected": suspected})
 
 
-_SURFACE = """
-    CASE WHEN kind = 'tool_call' OR (session IS NOT NULL AND bool_or(kind = 'tool_call') OVER (
-             PARTITION BY account_id, session)) THEN 'agents'
-         WHEN kind IN ('chat', 'api') THEN kind ELSE 'other' END AS surface"""
-
-_ASKS = "kind IN ('chat', 'api', 'tool_call', 'other')"
+_ASKED = f"""
+    SELECT *, {HARMFUL} AS harmful,
+           CASE WHEN kind = 'tool_call' OR (session IS NOT NULL AND bool_or(kind = 'tool_call') OVER (
+                    PARTITION BY account_id, session)) THEN 'agents'
+                WHEN kind IN ('chat', 'api') THEN kind ELSE 'other' END AS surface
+    FROM events JOIN units USING (account_id) WHERE {ASKS}"""
+"""What is asked of a model, on which surface, and whose unit asks."""
 
 
 def _events(con: duckdb.DuckDBPyConnection, units: pd.DataFrame) -> pd.DataFrame:
@@ -169,10 +185,9 @@ def _events(con: duckdb.DuckDBPyConnection, units: pd.DataFrame) -> pd.DataFrame
     con.register("units", units)
     return con.execute(
         f"""SELECT unit, suspected, surface, model, harmful, refused,
-                   CASE WHEN harmful AND lower(harm) NOT IN ({HARMLESS}) THEN lower(harm) END AS harm,
+                   CASE WHEN harmful THEN {CATEGORY} END AS harm,
                    (epoch(ts - (SELECT min(ts) FROM events)) // 86400)::INTEGER AS day, count(*) AS n
-            FROM (SELECT *, {HARMFUL} AS harmful, {_SURFACE} FROM events WHERE {_ASKS})
-            JOIN units USING (account_id) GROUP BY ALL ORDER BY ALL"""
+            FROM ({_ASKED}) GROUP BY ALL ORDER BY ALL"""
     ).df()
 
 
@@ -188,9 +203,7 @@ def _sent_again(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             FROM (SELECT *, min(CASE WHEN refused THEN place END) OVER (PARTITION BY family) AS first
                   FROM (SELECT family, suspected, surface, refused,
                                row_number() OVER (PARTITION BY family ORDER BY ts, account_id, refused) AS place
-                        FROM (SELECT *, {_SURFACE} FROM events WHERE {_ASKS}) JOIN families USING (prompt)
-                             JOIN units USING (account_id)
-                        WHERE refused IS NOT NULL))
+                        FROM ({_ASKED}) JOIN families USING (prompt) WHERE refused IS NOT NULL))
             WHERE first IS NOT NULL AND place <> first GROUP BY ALL ORDER BY ALL"""
     ).df()
 

@@ -21,7 +21,7 @@ from ringwatch.export.page import HTML
 from ringwatch.export.stix import STIX
 from ringwatch.export.tabular import CSV, PARQUET
 from ringwatch.graphs import Cluster
-from ringwatch.workspace import fsync_path, write_atomic, writes_to
+from ringwatch.workspace import fsync_path, write_atomic, write_file, writes_to
 
 FORMATS: dict[str, Format] = {one.name: one for one in (CSV, PARQUET, JSON, GRAPHML, GEXF, STIX, MISP, CYPHER, HTML)}
 
@@ -83,9 +83,7 @@ def write_clusters(clusters: Sequence[Cluster], fmt: str, output: Path) -> Expor
         raise UsageError(f"{output} is a folder, and this format is one file.", hint="Choose another --output.")
     else:
         (data,) = files.values()
-        with writes_to(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(output, data)
+        write_file(output, data)
         written = {output: data}
     heads = packet.clusters
     return ExportReport(

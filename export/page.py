@@ -12,7 +12,7 @@ from ringwatch.export.drawing import STRONGEST, Waterfall, draw, waterfalls
 from ringwatch.export.json_format import records
 from ringwatch.export.markup import page, shown, table
 from ringwatch.export.packet import Format, Packet, Reviewed
-from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words
+from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words, days_seen
 
 _WIDE, _HIGH = 960, 640
 _NAMED = 60
@@ -38,7 +38,7 @@ def _cluster(packet: Packet, row: dict[str, Any]) -> Iterator[str]:
     name = row["cluster_id"]
     nodes = packet.nodes
     members = nodes[nodes["cluster_id"] == name]
-    seen = " to ".join(row[end][:10] for end in ("first_seen", "last_seen") if row[end]) or "at no known time"
+    seen = days_seen(row) or "at no known time"
     yield f"<h1>Cluster {shown(name)}</h1>"
     yield table(
         ("", ""),

@@ -16,19 +16,21 @@ from typing import Any
 
 import pandas as pd
 
+from ringwatch.cells import interval, number
 from ringwatch.errors import UsageError
-from ringwatch.evaluation import Estimate, EvaluationReport, Safeguards, evaluate, refusal_chart, safeguards
+from ringwatch.evaluation import EvaluationReport, Safeguards, evaluate, refusal_chart, safeguards
+from ringwatch.evaluation.safeguards import ANSWERED_COLUMNS, REFUSED_COLUMNS, SUSPECTED
 from ringwatch.export.drawing import waterfalls
 from ringwatch.export.json_format import records
 from ringwatch.export.markup import page, shown, table
-from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words
+from ringwatch.export.said import NOT_MALICIOUS, abuse_in_words, days_seen
 from ringwatch.export.text import escaped
 from ringwatch.graphs.clusters import ABUSE_LAYERS, BASE_LAYER, BOUND_LAYER, WEAKER_LAYER
 from ringwatch.ingest import list_quarantine
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import Run, compare_runs, load_run, log_facts
 from ringwatch.review import Book, load_book
-from ringwatch.workspace import Workspace, write_atomic, writes_to
+from ringwatch.workspace import Workspace, write_file
 
 _SUMS = ("prior", BASE_LAYER, WEAKER_LAYER, BOUND_LAYER)
 """What is said of every cluster alike, so that its reasons add up."""
@@ -97,7 +99,7 @@ def write_report(
     *,
     run_id: str | None = None,
     labels: Path | None = None,
-    min_score: float = 0.5,
+    min_score: float = SUSPECTED,
     limit: int = 20,
     watch: Stopwatch | None = None,
 ) -> WrittenReport:
@@ -116,9 +118,7 @@ def write_report(
         raise UsageError(f"{output} ends in none of {', '.join(_RENDERERS)}.", hint="Name the format by the ending.")
     report = compose(workspace, run_id=run_id, labels=labels, min_score=min_score, limit=limit, watch=watch)
     data = render(report)
-    with writes_to(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, data)
+    write_file(output, data)
     return WrittenReport(report, output, hashlib.sha256(data).hexdigest())
 
 
@@ -183,7 +183,7 @@ def _clusters(run: Run, book: Book, limit: int) -> Section:
         cases = book.of_cluster(name)
         rows.append((
             name, one["size"], f"{one['score']:.3f}", f"{one['coordination']:.3f}", abuse_in_words(one["abuse"]),
-            f"{flagged.get(name, 0):,} of {events.get(name, 0):,}", _days(one), one["status"],
+            f"{flagged.get(name, 0):,} of {events.get(name, 0):,}", days_seen(one), one["status"],
             f"{cases[-1].case_id}: {cases[-1].state}" if cases else "",
         ))  # fmt: skip
         asked = waterfalls(
@@ -264,30 +264,14 @@ def _decisions(book: Book) -> Section:
 def _safeguards(found: Safeguards) -> Section:
     if not found.judged:
         return Section("Safeguards", ("No event says whether it was refused.",))
-    refused = [
-        (
-            one.value, one.who, f"{one.harmful:,}", *_estimate(one.refused), f"{one.harmless:,}",
-            *_estimate(one.refused_harmless, 4),
-        )
-        for one in found.refusals
-    ]  # fmt: skip
-    again = [
-        (one.surface, one.who, f"{one.families:,}", f"{one.sent:,}", *_estimate(one.answered))
-        for one in found.answered
-    ]
     said = (
         f"{found.judged:,} events say whether they were refused, {found.unjudged:,} do not. Harmful is what an"
         " upstream classifier found, which misses most of what an operation sends. Intervals are of 95 %, over"
         " clusters and over accounts outside of them. Who asks in a session that calls tools asks in an agent.",
     )
-    grids = [
-        Grid(
-            ("", "of", "harmful", "refused", "95 %", "harmless", "refused", "95 %"), refused, (2, 3, 5, 6),
-        )
-    ]  # fmt: skip
-    if again:
-        columns = ("texts refused somewhere, again in", "of", "texts", "events", "answered", "95 %")
-        grids.append(Grid(columns, again, (2, 3, 4)))
+    grids = [Grid(REFUSED_COLUMNS, [one.cells() for one in found.refusals], (2, 3, 5, 6))]
+    if found.answered:
+        grids.append(Grid(ANSWERED_COLUMNS, [one.cells() for one in found.answered], (2, 3, 4)))
     return Section("Safeguards", said, tuple(grids), refusal_chart(found))
 
 
@@ -299,13 +283,13 @@ def _quality(found: EvaluationReport) -> Section:
         *found.warnings,
     ]
     rows = [
-        (of, name.replace("_", " "), *_estimate(one))
+        (of, name.replace("_", " "), *interval(one))
         for of, figures in (("accounts", found.accounts), ("clusters", found.clusters))
         for name, one in figures.items()
     ]
     grids = [Grid(("of", "figure", "value", "95 %"), rows, (2,))]
     if found.kinds:
-        kinds = [(one.kind, one.groups, *_estimate(one.recovery), _figure(one.attainable)) for one in found.kinds]
+        kinds = [(one.kind, one.groups, *interval(one.recovery), number(one.attainable)) for one in found.kinds]
         grids.append(Grid(("kind of operation", "groups", "recovery", "95 %", "attainable"), kinds, (1, 2, 4)))
     return Section("How good it is", tuple(said), tuple(grids))
 
@@ -365,22 +349,8 @@ def _span(read: pd.DataFrame) -> str:
     return f", from {read['first'].min():%Y-%m-%d} to {read['last'].max():%Y-%m-%d}"
 
 
-def _days(row: dict[str, Any]) -> str:
-    return " to ".join(row[end][:10] for end in ("first_seen", "last_seen") if row[end])
-
-
 def _share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "–"
-
-
-def _figure(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _estimate(one: Estimate, digits: int = 3) -> tuple[str, str]:
-    if one.low is None or one.high is None:
-        return _figure(one.value, digits), ""
-    return _figure(one.value, digits), f"{one.low:.{digits}f} to {one.high:.{digits}f}"
 
 
 def _title(report: Report) -> str:

@@ -3,6 +3,9 @@ far abuse is known."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from ringwatch.export.json_format import records
@@ -27,6 +30,11 @@ def shared_things(cluster: Cluster) -> pd.DataFrame:
     # A family is named after one of its texts, which is its exemplar.
     exemplar = "prompt_" + token.str.removeprefix("p")
     return held.assign(sealed=token.where(token.str.match(_SEALED), None).mask(family, exemplar))
+
+
+def days_seen(cluster: Mapping[str, Any]) -> str:
+    """From the day of its first event to that of its last; empty where neither is known."""
+    return " to ".join(cluster[end][:10] for end in ("first_seen", "last_seen") if cluster[end])
 
 
 def abuse_in_words(abuse: float | None) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ringwatch.errors import UsageError
-from ringwatch.workspace import write_atomic, writes_to
+from ringwatch.workspace import write_file
 
 
 def write_table(frame: pd.DataFrame, output: Path) -> None:
@@ -23,9 +23,7 @@ def write_table(frame: pd.DataFrame, output: Path) -> None:
     if output.suffix not in writers:
         raise UsageError(f"{output} ends in none of {', '.join(writers)}.", hint="Name the format by the ending.")
     data = writers[output.suffix](frame)
-    with writes_to(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, data)
+    write_file(output, data)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:

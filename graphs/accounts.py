@@ -27,6 +27,15 @@ HARMLESS = ", ".join(f"'{name}'" for name in NO_HARM_NAMES)
 HARMFUL = f"coalesce(harm_score >= {HARM_THRESHOLD}, harm IS NOT NULL AND lower(harm) NOT IN ({HARMLESS}))"
 """SQL: whether a classifier found harm in an event."""
 
+FLAGGED = f"({HARMFUL} OR coalesce(refused, false))"
+"""SQL: whether a classifier found harm in an event, or a safeguard refused it."""
+
+CATEGORY = f"CASE WHEN lower(harm) NOT IN ({HARMLESS}) THEN lower(harm) END"
+"""SQL: the category of harm that an event was given, null where it was given none."""
+
+ASKS = "kind IN ('chat', 'api', 'tool_call', 'other')"
+"""SQL: whether something is asked of a model in an event, which a safeguard could judge."""
+
 
 FEATURES = 4
 """At most this many `x_` features are compared."""
@@ -144,8 +153,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         f"""
         CREATE OR REPLACE TEMP TABLE ev AS
         SELECT i, kind, epoch_us(ts) AS ts, session, ip, device, payment, user_agent, prompt, tool, tool_shape,
-               tool_values, refused, CASE WHEN lower(harm) NOT IN ({HARMLESS}) THEN lower(harm) END AS harm,
-               {HARMFUL} OR coalesce(refused, false) AS harmful,
+               tool_values, refused, {CATEGORY} AS harm, {FLAGGED} AS harmful,
                harm IS NOT NULL OR harm_score IS NOT NULL OR refused IS NOT NULL AS judged_by
         FROM events JOIN ix USING (account_id)
         """
@@ -164,7 +172,7 @@ def collect_accounts(con: duckdb.DuckDBPyConnection) -> AccountTable:
         FROM ix LEFT JOIN accounts a USING (account_id)
         LEFT JOIN (
             SELECT i, count(*) AS events,
-                   count(*) FILTER (kind IN ('chat', 'api', 'tool_call', 'other')) AS judged,
+                   count(*) FILTER ({ASKS}) AS judged,
                    count(*) FILTER (harmful) AS harmful, count(*) FILTER (refused) AS refused,
                    min(ts) AS first_seen, max(ts) AS last_seen,
                    count(host)::DOUBLE / greatest(count(ip), 1) AS hosted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ringwatch.graphs.accounts import HARMFUL
+from ringwatch.graphs.accounts import FLAGGED, HARMFUL
 from ringwatch.pipeline.rehearsal import rehearse_run, seen_batches
 from ringwatch.pipeline.runs import RunRecord
 from ringwatch.workspace import Workspace
@@ -54,6 +54,6 @@ def log_facts(workspace: Workspace, record: RunRecord) -> pd.DataFrame:
     with rehearse_run(workspace, record) as seen:
         return seen.con.execute(
             f"""SELECT kind, count(*) AS events, count(DISTINCT account_id) AS accounts, min(ts) AS first,
-                       max(ts) AS last, count(*) FILTER ({HARMFUL} OR coalesce(refused, false)) AS flagged, {given}
+                       max(ts) AS last, count(*) FILTER ({FLAGGED}) AS flagged, {given}
                 FROM events GROUP BY kind ORDER BY events DESC, kind"""
         ).df()

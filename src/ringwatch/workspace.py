@@ -117,6 +117,17 @@ def writes_to(output: Path) -> Iterator[None]:
         raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
 
 
+def write_file(output: Path, data: bytes) -> None:
+    """Writes a file that the caller named, wholly or not at all; one that is there is replaced.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with writes_to(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(output, data)
+
+
 def read_current(root: Path) -> Current:
     """What the workspace at `root` has committed.
 
