@@ -76,6 +76,7 @@ def organization(op: Operation) -> None:
     op.share("payment", world.new, 1 + n // 25, 1, rotation=op.tactics.card_rotation)
     op.share("prompt", _templates(world), 4, 2, extra=op.tactics.paraphrase)
     world.org[op.members] = ours
+    op.have_one(np.arange(n))
     world.plan[op.members] = TEAM
     domain = world.domain(f"{_word(world)}.io")
     _at_domain(world, op.members, domain)
@@ -218,7 +219,9 @@ def _homes(world: World, *, real: float = 0.15) -> Callable[[int], I64]:
 def _mail_base(op: Operation, *, share: float) -> None:
     """Mailboxes counted up from one name, for a share of the members."""
     world, mail = op.world, op.world.mail
-    some = op.members[world.rng.random(op.size) < share * (1 - op.tactics.hidden)]
+    positions = np.flatnonzero(world.rng.random(op.size) < share * (1 - op.tactics.hidden))
+    some = op.members[positions]
+    op.have_one(positions)
     first = world.rng.integers(0, 1 << 20)
     mail["first"][some], mail["last"][some] = first, first >> 8
     mail["style"][some] = world.rng.choice([2, 5])

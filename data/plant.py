@@ -90,6 +90,12 @@ class Operation:
         number = np.arange(len(src))
         self._record(np.concatenate([src, dst]), np.concatenate([number, number]))
 
+    def have_one(self, position: I64) -> None:
+        """Positions have a thing of their account in common, which the world has been given already. What the log
+        leaves out of it later, as of one email in twenty, counts as seen."""
+        if len(position):
+            self._record(position, np.zeros(len(position), np.int64))
+
     def _left(self, count: int) -> npt.NDArray[np.bool_]:
         return self.world.rng.random(count) >= self.tactics.hidden
 

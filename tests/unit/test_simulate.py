@@ -242,6 +242,10 @@ def _seen_f1(drop: Drop) -> pd.DataFrame:
     referred = relations[relations["kind"] == "referral"]
     for side in ("src_account_id", "dst_account_id"):
         pairs.append(pd.DataFrame({"account_id": referred[side], "value": "r" + referred.index.astype(str)}))
+    pairs.append(accounts[["account_id"]].assign(value=accounts["org_id"]))
+    boxes = accounts["email"].str.replace(r"[0-9]+", "#", regex=True)
+    boxes = boxes.mask(~boxes.str.contains("#", na=False)).mask(accounts["email"].isna(), "not in the log")
+    pairs.append(accounts[["account_id"]].assign(value=boxes))
     held = pd.concat(pairs).dropna().drop_duplicates()
     rows = []
     for operation in drop.frame("truth/operations").itertuples():
@@ -260,7 +264,7 @@ def _seen_f1(drop: Drop) -> pd.DataFrame:
 
 
 def test_what_is_attainable_can_be_seen_in_the_drop(easy: Drop, hard: Drop) -> None:
-    exact = ["shared_cards", "proxies", "slow_chain", "resale", "referrals"]
+    exact = ["shared_cards", "proxies", "slow_chain", "resale", "referrals", "organization"]
     for drop in (easy, hard):
         seen = _seen_f1(drop)
         seen = seen[seen["kind"].isin(exact)]
@@ -408,12 +412,20 @@ def test_rotation_spreads_members_over_more_entities(tmp_path: Path, tactic: str
     assert _per_value(rotated, kind, column) < 0.7 * _per_value(plain, kind, column)
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        simulate("easy", tmp_path / "file" / "drop", seed=1, watch=Stopwatch())
+
+
 def test_hiding_nothing_leaves_everything_attainable(tmp_path: Path) -> None:
     assert (_world(tmp_path / "drop", hidden=0.0).frame("truth/operations")["attainable_f1"] == 1.0).all()
 
 
-def test_hiding_everything_leaves_nothing(tmp_path: Path) -> None:
-    assert (_world(tmp_path / "drop", hidden=1.0).frame("truth/operations")["attainable_f1"] == 0.0).all()
+def test_hiding_everything_leaves_only_who_is_of_one_customer(tmp_path: Path) -> None:
+    found = _world(tmp_path / "drop", hidden=1.0).frame("truth/operations").set_index("kind")["attainable_f1"]
+    assert (found.drop("organization") == 0.0).all()
+    assert (found.loc[["organization"]] == 1.0).all()
 
 
 def test_cells_hold_together_only_by_their_couriers(tmp_path: Path) -> None:
