@@ -11,6 +11,7 @@ from ringwatch.cells import interval, number
 from ringwatch.cli.listing import OfRun
 from ringwatch.cli.session import Plot, Session, command
 from ringwatch.errors import UsageError
+from ringwatch.workspace import write_file
 
 if TYPE_CHECKING:
     from ringwatch.evaluation import Ablation, Calibration, Estimate, EvaluationReport, Peer
@@ -48,7 +49,7 @@ def _evaluate(
         watch=session.watch(),
     )  # fmt: skip
     if plot and report.calibration:
-        plot.write_text(reliability_chart(report.calibration), encoding="utf-8")
+        write_file(plot, reliability_chart(report.calibration).encode())
     for warning in report.warnings:
         typer.echo(f"ringwatch: {warning}", err=True)
     session.say("evaluate", report.document(), lambda: _show(session, report))

@@ -11,6 +11,7 @@ import typer
 from ringwatch.cells import number
 from ringwatch.cli.session import Session, command
 from ringwatch.errors import UsageError
+from ringwatch.workspace import write_file
 
 
 def register(app: typer.Typer) -> None:
@@ -33,11 +34,11 @@ def _evasion(
         raise UsageError(f"{output} is there already and is not empty.", hint="Name a new folder.")
     chosen = [knob.strip() for knob in knobs.split(",") if knob.strip()] or list(KNOBS)
     found = evade(chosen, output, seeds=range(seed, seed + seeds), accounts=accounts, watch=session.watch())
-    found.rows().to_csv(output / "worlds.csv", index=False, float_format="%.6g")
-    found.curves().to_csv(output / "curves.csv", index=False, float_format="%.6g")
-    (output / "curves.json").write_text(json.dumps(found.document(), indent=1) + "\n", encoding="utf-8")
+    for name, rows in (("worlds", found.rows()), ("curves", found.curves())):
+        write_file(output / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g").encode())
+    write_file(output / "curves.json", (json.dumps(found.document(), indent=1) + "\n").encode())
     for knob, chart in evasion_charts(found):
-        (output / f"{knob}.svg").write_text(chart, encoding="utf-8")
+        write_file(output / f"{knob}.svg", chart.encode())
 
     def show() -> None:
         columns = ("level", "attainable", "recovery / attainable", "precision at k", f"{PEER}: recovery", "precision")

@@ -9,6 +9,7 @@ import typer
 
 from ringwatch.cells import interval, number
 from ringwatch.cli.session import Plot, Session, command
+from ringwatch.workspace import write_file
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,7 @@ def _replay(
     labels: Annotated[Path, typer.Option(help="A labels table: the operations, and who is in them.")],
     every: Annotated[str, typer.Option(help="From one moment to the next: 12h, 7d, 2w.")] = "7d",
     begin: Annotated[str | None, typer.Option("--from", help="The first moment; the first event and a step.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The last moment; the last event.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="The last moment; the last event, if earlier.")] = None,
     k: Annotated[int | None, typer.Option(help="Clusters looked at; as many as groups begun.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same runs.", min=0)] = 0,
     plot: Plot = None,
@@ -35,7 +36,7 @@ def _replay(
         end=parse_time(end) if end else None, k=k, seed=seed, watch=session.watch(),
     )  # fmt: skip
     if plot:
-        plot.write_text(delay_chart(found), encoding="utf-8")
+        write_file(plot, delay_chart(found).encode())
 
     def show() -> None:
         rows = [

@@ -8,6 +8,7 @@ import typer
 
 from ringwatch.cli.listing import OfRun, Suspected
 from ringwatch.cli.session import Plot, Session, command
+from ringwatch.workspace import write_file
 
 if TYPE_CHECKING:
     from ringwatch.evaluation import Safeguards
@@ -31,7 +32,7 @@ def _safeguards(
     workspace = session.workspace()
     found = safeguards(workspace, load_run(workspace, run), min_score=min_score, watch=session.watch())
     if plot:
-        plot.write_text(refusal_chart(found), encoding="utf-8")
+        write_file(plot, refusal_chart(found).encode())
     session.say("safeguards", found.document(), lambda: _show(session, found))
 
 

@@ -19,6 +19,7 @@ from ringwatch.data.world import World, close, populate
 from ringwatch.data.writer import TIME, DropWriter, account_ids, account_rows, entity_rows, event_rows, relation_rows
 from ringwatch.errors import UsageError
 from ringwatch.metrics import Stopwatch
+from ringwatch.workspace import writes_to
 
 MIN_ACCOUNTS = 300
 PREVALENCE = (0.001, 0.5)
@@ -63,11 +64,14 @@ def simulate(
     scenario's own.
 
     Raises:
-        UsageError: no such scenario, too few accounts, a prevalence out of range, a folder that is not empty.
+        UsageError: no such scenario, too few accounts, a prevalence out of range, a folder that is not empty or
+            cannot be written.
     """
     preset = _scenario(scenario, accounts, prevalence, seed)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} is there already and is not empty.", hint="Name a new folder for the drop.")
+    with writes_to(output):
+        output.mkdir(parents=True, exist_ok=True)
     with watch.stage("populate"):
         world = populate(preset.accounts, seed)
     with watch.stage("plant"):

@@ -21,7 +21,7 @@ from ringwatch.evaluation.peers import communities
 from ringwatch.evaluation.plots import Line, line_chart
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import create_workspace, ingest_drop, rehearse
-from ringwatch.workspace import Workspace, write_atomic
+from ringwatch.workspace import Workspace, write_atomic, writes_to
 
 BASE = "medium"
 """The preset that every knob is turned from."""
@@ -104,12 +104,13 @@ def evade(
     without labels, and held to its truth. The same seeds give the same figures.
 
     Raises:
-        UsageError: there is no such knob, or too few accounts.
+        UsageError: there is no such knob, too few accounts, or a folder that cannot be written.
     """
     unknown = [knob for knob in knobs if knob not in KNOBS]
     if unknown:
         raise UsageError(f"There is no knob '{unknown[0]}'.", hint=f"Choose among {', '.join(KNOBS)}.")
-    folder.mkdir(parents=True, exist_ok=True)
+    with writes_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     base = PRESETS[BASE] if accounts is None else replace(PRESETS[BASE], accounts=accounts)
     # What two knobs have in common, the preset as it is, is one world.
     known: dict[tuple[Tactics, int], tuple[float | None, Quality, Quality]] = {}

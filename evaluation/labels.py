@@ -109,6 +109,9 @@ def _read(path: Path) -> pd.DataFrame:
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read: {reason}.", hint="Correct the file.") from error
+    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has the column '{twice[0]}' twice.", hint="Remove one.")
     # As text before it is a frame: whole numbers with gaps would become fractions there.
     for place, name in enumerate(table.column_names):
         if name in _TEXT and pa.types.is_integer(table.schema.field(place).type):

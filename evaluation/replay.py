@@ -120,7 +120,8 @@ def replay(
     watch: Stopwatch | None = None,
 ) -> Replay:
     """Detects as of `begin` (the first event and `every`, without it), each `every` after it, and `end` (the last
-    event), and commits nothing. No label and no status is used: it is them that detection is to come before.
+    event, without it or where that comes first), and commits nothing. No label and no status is used: it is them that
+    detection is to come before.
 
     A true group of three or more is found at the first moment at which one of that moment's first `k` clusters (as
     many as true groups have begun, without it) has an F1 of `FOUND_F1` or more with those of its members whom the log
@@ -135,7 +136,8 @@ def replay(
     with watch.stage("events"), rehearse(workspace, watch=watch) as whole:
         events, span = _events(whole.con, truth)
         untimed = {table: rows for table, rows in whole.untimed.items() if rows}
-    end = end or span[1]
+    # After the last event nothing changes any more.
+    end = min(end or span[1], span[1])
     begin = begin or min(span[0] + every, end)
     if begin > end or end < span[0]:
         raise UsageError(

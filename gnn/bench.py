@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from ringwatch.errors import DataError, UsageError
+from ringwatch.gnn import pu
 from ringwatch.gnn.graph import BoolArray, Direct, FloatArray, Graph, symmetric
 from ringwatch.gnn.labels import UNKNOWN, Labels
 from ringwatch.gnn.models import GRAPHLESS, MODELS
@@ -54,19 +55,23 @@ def load_benchmark(folder: Path) -> Benchmark:
         raise UsageError(f"There is no {folder / 'nodes.parquet'}.", hint="Name a folder with nodes and edges.")
     nodes = _read(folder / "nodes.parquet", ("id", "label", "split"))
     features = sorted((name for name in nodes.columns if name.startswith("f_")), key=_natural)
+    if not features:
+        raise DataError(f"{folder / 'nodes.parquet'} has no feature.", hint="Name its columns f_….")
     if nodes["id"].duplicated().any() or nodes["id"].isna().any():
         raise DataError(
             f"{folder / 'nodes.parquet'} has ids that are null or not unique.", hint="Give each node one."
         )
     if not set(nodes["split"].dropna()) <= {"train", "val", "test"}:
         raise DataError(f"{folder / 'nodes.parquet'} has a split that is not train, val or test.", hint="Correct it.")
-    label: FloatArray = np.asarray(nodes["label"].astype("Float64").to_numpy(dtype=np.float64, na_value=-1.0))
-    if not np.isin(label, [-1, 0, 1]).all():
+    label = _numbers(folder / "nodes.parquet", nodes, "label")
+    if not np.isin(label[~np.isnan(label)], [0, 1]).all():
         raise DataError(f"{folder / 'nodes.parquet'} has a label that is not 0, 1 or null.", hint="Correct it.")
+    label = np.nan_to_num(label, nan=-1.0)
     split = {name: ((nodes["split"] == name).to_numpy() & (label >= 0)) for name in ("train", "val", "test")}
     place = pd.Index(nodes["id"])
     given = [_edges(path, place) for path in sorted(folder.glob("edges-*.parquet"))]
-    values = nodes[features].to_numpy(dtype=np.float32, na_value=np.nan)
+    columns = [_numbers(folder / "nodes.parquet", nodes, name).astype(np.float32) for name in features]
+    values = np.column_stack(columns)
     both = symmetric(given)
     relations = [_merged(both), *both] if len(both) > 1 else both
     core = _core(values, label, split["train"])
@@ -92,17 +97,28 @@ def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def _numbers(path: Path, frame: pd.DataFrame, name: str) -> FloatArray:
+    """A column as float64[n], null as NaN; finite and within what a float32 holds."""
+    try:
+        values = pd.to_numeric(frame[name]).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} has a '{name}' that is no number.", hint="Write it again.") from error
+    if (np.abs(values) > np.finfo(np.float32).max).any():
+        raise DataError(f"{path} has a '{name}' that is infinite.", hint="Write null where it is unknown.")
+    return np.asarray(values)
+
+
 def _edges(path: Path, place: pd.Index) -> Direct:
     """A relation by its targets: row i holds the nodes with an edge to i."""
     frame = _read(path, ("src", "dst"))
     src, dst = (place.get_indexer(pd.Index(frame[name])) for name in ("src", "dst"))
     if (src < 0).any() or (dst < 0).any():
         raise DataError(f"{path} names a node that nodes.parquet does not have.", hint="Remove the edge.")
-    weight = (
-        frame["weight"].to_numpy(dtype=np.float32) if "weight" in frame.columns else np.ones(len(frame), np.float32)
-    )
+    weight = _numbers(path, frame, "weight") if "weight" in frame.columns else np.ones(len(frame))
+    if not (weight >= 0).all():
+        raise DataError(f"{path} has a weight that is null or below 0.", hint="Correct it.")
     keep = src != dst
-    matrix = sp.csr_matrix((weight[keep], (dst[keep], src[keep])), shape=(len(place), len(place)))
+    matrix = sp.csr_matrix((weight[keep].astype(np.float32), (dst[keep], src[keep])), shape=(len(place), len(place)))
     matrix.sum_duplicates()
     return Direct(path.stem.removeprefix("edges-"), matrix)
 
@@ -198,15 +214,10 @@ def _figures(benchmark: Benchmark, z: FloatArray, seconds: float) -> dict[str, f
     test = benchmark.split["test"]
     truth, score = benchmark.label[test] == 1, z[test]
     k = int(truth.sum())
-    order = np.argsort(-score, kind="stable")
-    _, start = np.unique(-score[order], return_index=True)
-    # Of equal scores each is as likely to come first.
-    found = np.append(0, np.cumsum(np.add.reduceat(truth[order].astype(np.int64), start)))
-    hits = np.interp(k, np.append(start, len(score)), found)
     return {
         "auroc": float(roc_auc_score(truth, score)),
         "auprc": float(average_precision_score(truth, score)),
-        "recall_at_k": float(hits / k),
+        "recall_at_k": pu.hits_at_k(score, truth, k) / k,
         "f1_macro": float(f1_score(truth, score >= _threshold(benchmark, z), average="macro")),
         "seconds": seconds,
     }

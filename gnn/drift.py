@@ -47,7 +47,7 @@ class Profile:
         for column in range(table.shape[1]):
             known = table[~np.isnan(table[:, column]), column]
             if len(known):
-                edges[column] = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
+                edges[column] = _between(known)
                 low[column], high[column] = known.min(), known.max()
         shares = np.array([_shares(table[:, column], edges[column]) for column in range(table.shape[1])])
         return cls(all_names, low, high, edges, shares.reshape(len(all_names), BINS + 1))
@@ -97,6 +97,16 @@ class Profile:
             known += there
             beyond += there & ((part < self.low[number] - slack) | (part > self.high[number] + slack))
         return np.asarray(beyond >= OUTSIDE * np.maximum(known, 1))
+
+
+def _between(known: FloatArray) -> FloatArray:
+    """Edges of deciles, halfway between values that occur: where few do, as of the share of accounts on a plan, a
+    value that moves by a little stays in its bin. Below the least it is half the gap to the next."""
+    distinct = np.unique(known)
+    above = np.searchsorted(distinct, np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    gap = distinct[1] - distinct[0] if len(distinct) > 1 else max(abs(distinct[0]), 1.0)
+    lower = np.append(distinct[0] - gap, distinct)
+    return np.asarray((lower[above] + lower[above + 1]) / 2)
 
 
 def _shares(values: FloatArray, edges: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from ringwatch.gnn.graph import FloatArray
+from ringwatch.gnn.graph import BoolArray, FloatArray
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Label
 
 LEAST_PRIOR, LARGEST_PRIOR = 1e-4, 0.6
@@ -48,6 +48,14 @@ def masses(label: Label, prior: float) -> tuple[float, float, float]:
     """How many positives there are in all, how many benign are labelled, how many are unlabelled."""
     unknown = float((label == UNKNOWN).sum())
     return float((label == ABUSIVE).sum()) + prior * unknown, float((label == BENIGN).sum()), unknown
+
+
+def hits_at_k(score: FloatArray, hit: BoolArray, k: int) -> float:
+    """How many of `hit` to expect among the first `k`, where of equal scores each is as likely to come first."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1 if len(order) else np.empty(0, np.int64)
+    found = np.cumsum(hit[order])[ends - 1]
+    return float(np.interp(k, np.append(0, ends), np.append(0, found)))
 
 
 class Curve:

@@ -223,12 +223,10 @@ def measure(z: FloatArray, labels: Labels, prior: float) -> dict[str, float]:
     accounts there must be."""
     label = labels.label
     k = round(pu.masses(label, prior)[0])
-    order = np.argsort(-z, kind="stable")
-    top = order[: min(max(k, 1), len(order))]
-    positives = max(int((label == ABUSIVE).sum()), 1)
+    abusive = label == ABUSIVE
     return {
         "auprc": round(pu.average_precision(z, label, prior), 6),
-        "recall_at_k": round(float((label[top] == ABUSIVE).sum() / positives), 6),
+        "recall_at_k": round(pu.hits_at_k(z, abusive, max(k, 1)) / max(int(abusive.sum()), 1), 6),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,7 +110,7 @@ class Notebook:
         """
         given = {
             key: pipeline.whole_token(self.workspace, value) if isinstance(value, str) else value
-            for key, value in parameters.items()
+            for key, value in _bare(parameters).items()
         }
         rule = anonymity_of(self.workspace)
         with closing(pipeline.open_store(self.workspace)) as store:
@@ -125,7 +126,8 @@ class Notebook:
         """
         bounds = Bounds(limit, timeout, self.workspace.config.memory_mb)
         with queries.Worker(partial(pipeline.open_store, self.workspace)) as worker:
-            return _frame(worker.ask(statement, parameters, bounds=bounds, anonymity=anonymity_of(self.workspace)))
+            given, rule = _bare(parameters), anonymity_of(self.workspace)
+            return _frame(worker.ask(statement, given, bounds=bounds, anonymity=rule))
 
     def __repr__(self) -> str:
         return f"<ringwatch {self.workspace.root}: {len(self.workspace.current().runs)} runs>"
@@ -233,6 +235,11 @@ class AccountView:
             f"<h4>Account {escape(found.account_id)}</h4>{_table(facts, index=True)}{self.timeline().svg}"
             f"{_table(found.ties.head(10))}{_table(found.shared.head(10))}"
         )
+
+
+def _bare(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of numpy and pandas, which fill a notebook, as the stores take them."""
+    return {key: value.tolist() if hasattr(value, "tolist") else value for key, value in parameters.items()}
 
 
 def _frame(answer: Answer) -> pd.DataFrame:

@@ -144,7 +144,10 @@ def train_model(
         found = train(seen.graph, blocks, seen.labels, names=models, seed=seed, device=device, watch=watch, kept=kept)
         with watch.stage("register"):
             old = load_model(workspace.models_dir / current.promoted) if current.promoted else None
-            promoted, why = _better(found, whole, old)
+            if old and old.card.model_id == _name(key):
+                promoted, why = True, "it is in use already, and learnt the same again"
+            else:
+                promoted, why = _better(found, whole, old)
             now_scored = expit(found.log_odds(full_view(seen.graph, blocks, seen.labels)))
             prevalence = float(now_scored.mean())
             card = _card(found, seen, key, as_of, until, seed, watch.seconds, prevalence)
@@ -187,6 +190,10 @@ def _key(current: Current, as_of: datetime | None, seed: int, models: Sequence[s
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def _name(key: str) -> str:
+    return f"m{key[:10]}"
+
+
 def _better(found: Trained, seen: Prepared, old: Scorer | None) -> tuple[bool, str]:
     """Whether the new model takes the old one's place: on accounts whose label the old one did not see."""
     if old is None:
@@ -221,7 +228,7 @@ def _card(
     metrics = {name: dict(values) for name, values in found.metrics.items()}
     metrics[found.winner]["ece"] = round(error, 6)
     return Card(
-        model_id=f"m{key[:10]}",
+        model_id=_name(key),
         key=key,
         winner=found.winner,
         shares=found.shares,

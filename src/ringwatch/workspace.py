@@ -114,7 +114,7 @@ def writes_to(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another --output.") from error
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", hint="Choose another place.") from error
 
 
 def write_file(output: Path, data: bytes) -> None:

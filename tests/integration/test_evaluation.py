@@ -175,7 +175,9 @@ def test_a_replay_finds_operations_in_the_course_of_time(world: Ringwatch, label
     assert document["shares"]["never_found"]["value"] == pytest.approx(1 - len(found) / len(operations), abs=1e-6)
     assert set(document["delays"]) == {"days_to_found", "days_to_flagged", "days_from_harm"}
     assert "<polyline" in (tmp_path / "delays.svg").read_text(encoding="utf-8")
-    assert "never found" in world.run("replay", "--labels", labels, "--from", "2026-06-28", "--quiet").stdout
+    # Whatever comes after the last event, it is the last moment.
+    late = ("--from", "2026-06-28", "--to", "9999-12-31", "--quiet")
+    assert "never found" in world.run("replay", "--labels", labels, *late).stdout
     for wrong in (("--from", "2027-01-01"), ("--every", "soon"), ("--to", "2020-01-01")):
         assert world.call("replay", "--labels", labels, *wrong).code == 2
 

@@ -165,6 +165,9 @@ def test_a_later_model_takes_over_only_by_labels_that_neither_saw(
     unchanged = later.json("train", "--seed", "2", *MODELS)
     assert unchanged["promoted"] is False
     assert "too few new labels" in unchanged["why"]
+    same = later.json("train", "--seed", "1", *MODELS)
+    assert (same["promoted"], same["model_id"]) == (True, trained["model_id"])
+    assert "in use already" in str(same["why"])
     later.run("ingest", folder / "second")
     second = later.json("train", "--seed", "1", *MODELS)
     assert "neither saw" in str(second["why"])

@@ -244,6 +244,7 @@ def test_groups_that_are_whole_numbers_stay_so_beside_accounts_of_none(tmp_path:
         ("account_id,label,labelled_at\na,benign,2026-01-01\nb,benign,soon\n", "data row 2 has a labelled_at"),
         ("account_id,label,labelled_at\n,benign,2026-01-01\n", "data row 1 has no account_id"),
         ("account_id,label,labelled_at\na,benign\n", "cannot be read"),
+        ("account_id,label,labelled_at,label\na,benign,2026-01-01,abusive\n", "the column 'label' twice"),
     ],
 )
 def test_labels_that_break_the_contract_are_refused_with_the_place(tmp_path: Path, text: str, says: str) -> None:

@@ -95,6 +95,34 @@ def test_what_breaks_the_form_is_refused(tmp_path: Path) -> None:
         load_benchmark(place)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [("label", -1, "not 0, 1 or null"), ("label", "yes", "'label' that is no number"),
+     ("f_noisy", np.inf, "'f_noisy' that is infinite"), ("f_noisy", 1e300, "'f_noisy' that is infinite"),
+     ("f_noisy", "low", "'f_noisy' that is no number"), ("weight", -0.1, "weight that is null or below 0"),
+     ("weight", np.nan, "weight that is null or below 0"), ("weight", "heavy", "'weight' that is no number")],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused(tmp_path: Path, column: str, value: object, says: str) -> None:
+    place = _folder(tmp_path / "graph")
+    file = place / ("edges-noise.parquet" if column == "weight" else "nodes.parquet")
+    frame = pd.read_parquet(file)
+    if isinstance(value, str):
+        frame[column] = value
+    else:
+        frame.loc[0, column] = value
+    frame.to_parquet(file, index=False)
+    with pytest.raises(DataError, match=says):
+        load_benchmark(place)
+
+
+def test_nodes_without_a_feature_are_refused(tmp_path: Path) -> None:
+    place = _folder(tmp_path / "graph")
+    nodes = pd.read_parquet(place / "nodes.parquet")
+    nodes.drop(columns=["f_noisy", "f_noise"]).to_parquet(place / "nodes.parquet", index=False)
+    with pytest.raises(DataError, match="no feature"):
+        load_benchmark(place)
+
+
 def test_a_split_keeps_units_whole() -> None:
     units = pd.Series(np.arange(300) // 5)
     label = (np.arange(300) // 5 % 4 == 0).astype(float)

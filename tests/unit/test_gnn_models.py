@@ -194,6 +194,17 @@ def test_drift_is_none_on_the_same_and_seen_on_what_moved(make_graph: Make) -> N
     assert np.flatnonzero(profile.unlike(graph.names, moved)).tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_share_that_a_few_values_are_of_moves_only_when_who_has_it_moves() -> None:
+    rng = np.random.default_rng(0)
+    plan = rng.choice(3, 2000, p=[0.7, 0.2, 0.1])
+    then = np.array([0.7, 0.2, 0.1])[plan][:, None].astype(np.float32)
+    profile = Profile.made(["plan_share"], then, np.zeros(2000))
+    later = np.array([0.695, 0.204, 0.101])[plan][:, None].astype(np.float32)
+    assert profile.index(["plan_share"], later, np.zeros(2000))["psi"].max() < 1e-9
+    others = np.array([0.7, 0.2, 0.1])[rng.choice(3, 2000, p=[0.3, 0.4, 0.3])][:, None].astype(np.float32)
+    assert profile.index(["plan_share"], others, np.zeros(2000))["psi"].max() > MOVED
+
+
 def test_wrong_and_late_labels_are_survived(make_graph: Make) -> None:
     graph, labels = make_graph(7)
     rng = np.random.default_rng(1)

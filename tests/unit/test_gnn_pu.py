@@ -31,6 +31,15 @@ def test_with_nothing_unlabelled_average_precision_is_the_usual_one() -> None:
     assert np.isnan(pu.average_precision(score, np.zeros(3000, dtype=np.int8), 0.1))
 
 
+def test_of_equal_scores_each_is_as_likely_to_come_first() -> None:
+    hit = np.array([True, False, True, False, False])
+    assert pu.hits_at_k(np.array([4.0, 3, 2, 1, 0]), hit, 3) == 2
+    assert pu.hits_at_k(np.zeros(5), hit, 3) == pytest.approx(3 * 2 / 5)
+    assert pu.hits_at_k(np.array([1.0, 1, 1, 0, 0]), hit, 1) == pytest.approx(2 / 3)
+    assert pu.hits_at_k(np.array([1.0, 1, 1, 0, 0]), hit, 9) == 2
+    assert pu.hits_at_k(np.empty(0), np.empty(0, np.bool_), 1) == 0
+
+
 def test_average_precision_of_the_population_is_estimated_from_some_of_its_positives() -> None:
     score, label, positive = _population()
     hidden = positive[label == UNKNOWN].mean()

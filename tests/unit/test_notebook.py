@@ -70,6 +70,9 @@ def test_questions_and_statements_are_frames(book: Notebook) -> None:
     assert book.query("cluster-members", cluster=cluster, limit=1).attrs == {"truncated": True, "withheld": 0}
     few = book.cypher("MATCH (a:Account) WHERE a.id > $first RETURN a.id AS id ORDER BY id", first="a", limit=2)
     assert list(few.columns) == ["id"] and few.attrs["truncated"]
+    counted = "MATCH (c:Cluster) WHERE c.size >= $least AND c.id IN $ids RETURN c.id AS id"
+    sizes = book.clusters["size"]
+    assert len(book.cypher(counted, least=sizes.min(), ids=book.clusters["cluster_id"])) == len(book.clusters)
     with pytest.raises(PolicyError):
         book.cypher("MATCH (n) DELETE n")
     with pytest.raises(UsageError):
