@@ -24,6 +24,7 @@ import learning
 import paraphrase
 import quality
 import rates
+import realtime
 from figures import Figure, table
 
 from ringwatch.errors import UsageError
@@ -65,6 +66,7 @@ def _benchmarks(seeds: int, kills: int) -> dict[str, Callable[[], Iterable[Figur
         "gnn-hop": lambda: learning.hop(OUT, _need(SHARED / "data" / "hop")),
         "gpu": _gpu,
         "rare": lambda: quality.rare(OUT, seeds=min(seeds, 2)),
+        "signals": lambda: realtime.run(OUT, seeds=min(seeds, 2)),
         "paraphrase": paraphrase.run,
         "neo4j": lambda: _with_server(_neo4j),
         "crash": lambda: crash.run(OUT, "embedded", kills=kills),

@@ -34,6 +34,7 @@ from ringwatch.cli import (
     review,
     safeguards,
     serve,
+    signals,
     simulate,
     takedown,
     workspace,
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 for room in (
     workspace, ingest, detect, models, explain, bench, clusters, organizations, query, console, investigate, review,
-    takedown, serve, export, evaluate, replay, evasion, safeguards, report, graph, forget, simulate, demo,
+    takedown, serve, export, evaluate, replay, evasion, safeguards, signals, report, graph, forget, simulate, demo,
 ):  # fmt: skip
     room.register(app)
 

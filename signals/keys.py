@@ -1,0 +1,131 @@
+"""From an event as it comes to the keys of what it shows: the normal forms and the keyed codes of ingestion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ringwatch.ingest.dictionary import TokenMaker
+from ringwatch.ingest.tokens import Tokeniser
+from ringwatch.ingest.tools import describe_call
+from ringwatch.signatures import normalise_text, sign_texts
+from ringwatch.workspace import Workspace, derive_key
+
+Key = tuple[str, str]
+"""The type of a thing and its key, as `Signals` has them."""
+
+FIELDS = {"ip": "ip", "device_id": "device", "payment_id": "payment", "phone": "phone", "email": "email"}
+"""Fields of an event, or of its account, that name a thing, and the type of it."""
+
+
+@dataclass
+class Shown:
+    """What an event shows: keys, the sketch of its prompt, when it was (None: it does not say), and the fields that
+    could not be read."""
+
+    keys: set[Key] = field(default_factory=set)
+    sketch: tuple[int, ...] = ()
+    at: datetime | None = None
+    unread: tuple[str, ...] = ()
+
+
+def hex_key(code: int) -> str:
+    """The key of a 64-bit code."""
+    return f"{code & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+class KeyMaker:
+    """Makes keys with the secrets of a workspace, which it reads once. `keys` names those secrets and does not tell
+    them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        with workspace.reading() as current:
+            secret = workspace.secret(current.token_key)
+        self._config = workspace.config
+        self._maker = TokenMaker(secret, workspace.config)
+        self._prompt_key = workspace.secret("signatures")
+        self._calls = Tokeniser(derive_key(self._prompt_key, "tool-calls"))
+        both = derive_key(secret, "signals") + derive_key(self._prompt_key, "signals")
+        self.keys = hashlib.sha256(both).hexdigest()[:16]
+
+    def read(self, events: Iterable[Mapping[str, Any]]) -> list[Shown]:
+        """What each event shows; many at once are cheaper than one by one."""
+        rows = [event if isinstance(event, Mapping) else {} for event in events]
+        shown = [Shown(at=_moment(row.get("ts"))) for row in rows]
+        asked: dict[str, list[tuple[int, str, str]]] = {}
+        for place, row in enumerate(rows):
+            for name in ("account_id", "org_id"):
+                if value := _text(row.get(name)):
+                    shown[place].keys.add(("account" if name == "account_id" else name, value))
+            for name, kind in FIELDS.items():
+                if value := _text(row.get(name)):
+                    asked.setdefault(kind, []).append((place, name, value))
+            links = row.get("links")
+            for link in links if isinstance(links, list) else ():
+                kind, value = (_text(link.get(name)) if isinstance(link, Mapping) else "" for name in _LINK)
+                if value and kind in self._config.all_entity_types:
+                    asked.setdefault(kind, []).append((place, "links", value))
+            self._call(row, shown[place])
+        for kind, values in asked.items():
+            self._things(kind, values, shown)
+        self._prompts(rows, shown)
+        return shown
+
+    def _things(self, kind: str, values: list[tuple[int, str, str]], shown: list[Shown]) -> None:
+        made, _, bad = self._maker.make(kind, pa.array([value for _, _, value in values]))
+        # A mailbox is one account's; the pattern that it is of may be an operator's.
+        name, column = ("email_family", "family") if kind == "email" else (kind, "entity")
+        codes = made[column].to_pylist()
+        for (place, source, _), code, why in zip(values, codes, bad.to_pylist(), strict=True):
+            if why is not None:
+                shown[place].unread = (*shown[place].unread, source)
+            elif code is not None:
+                shown[place].keys.add((name, hex_key(code)))
+
+    def _call(self, row: Mapping[str, Any], shown: Shown) -> None:
+        tool, args = _text(row.get("tool")), row.get("tool_args")
+        args = json.dumps(args) if isinstance(args, dict | list) else _text(args)
+        if args:
+            call = describe_call(tool, args, self._calls, depth=self._config.limits.json_depth)
+            if call.bad:
+                shown.unread = (*shown.unread, "tool_args")
+            shown.keys.update(("tool_target", hex_key(value)) for value in call.values or ())
+
+    def _prompts(self, rows: list[Mapping[str, Any]], shown: list[Shown]) -> None:
+        texts = {place: _text(row.get("prompt")) for place, row in enumerate(rows)}
+        given = {place: text for place, text in texts.items() if text}
+        if not given:
+            return
+        signed = sign_texts(normalise_text(pa.array(list(given.values()))), self._prompt_key)
+        offsets = np.asarray(signed.sketches.offsets)
+        values = np.asarray(signed.sketches.values)
+        for number, place in enumerate(given):
+            shown[place].sketch = tuple(values[offsets[number] : offsets[number + 1]].tolist())
+
+
+_LINK = ("entity_type", "entity_id")
+
+
+def _text(value: object) -> str:
+    """A field as ingestion takes it: text without blanks around, and text that UTF-8 can hold."""
+    if value is None or isinstance(value, bool | dict | list):
+        return ""
+    return str(value).encode("utf-8", "ignore").decode().strip()
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
