@@ -90,14 +90,15 @@ def test_what_cannot_be_is_told_with_its_code(world: Ringwatch, built: dict[str,
     del built
     signals, events = folder / "s.parquet", folder / "events.jsonl"
     (folder / "odd.jsonl").write_text('{"event_id": "e1"}\n[1]\n', encoding="utf-8")
-    for code, says, *wishes in (
-        (2, "does not end in .parquet", "build", "--output", folder / "s.csv"),
-        (2, "There is no file", "match", "--signals", folder / "none.parquet", events),
-        (2, "There is no file", "match", "--signals", signals, folder / "none.jsonl"),
-        (3, "Line 2 of", "match", "--signals", signals, folder / "odd.jsonl"),
-        (3, "holds no signals", "match", "--signals", folder / "drop" / "events.parquet", events),
-        (2, "is not a span", "backtest", "--labels", events, "--window", "soon"),
-    ):
+    refused: tuple[tuple[int, str, tuple[str | Path, ...]], ...] = (
+        (2, "does not end in .parquet", ("build", "--output", folder / "s.csv")),
+        (2, "There is no file", ("match", "--signals", folder / "none.parquet", events)),
+        (2, "There is no file", ("match", "--signals", signals, folder / "none.jsonl")),
+        (3, "Line 2 of", ("match", "--signals", signals, folder / "odd.jsonl")),
+        (3, "holds no signals", ("match", "--signals", folder / "drop" / "events.parquet", events)),
+        (2, "is not a span", ("backtest", "--labels", events, "--window", "soon")),
+    )
+    for code, says, wishes in refused:
         done = world.call("signals", *wishes)
         assert (done.code, says in done.stderr) == (code, True), done.stderr
     other = Ringwatch(folder / "other")

@@ -102,7 +102,7 @@ def test_what_breaks_the_form_is_refused(tmp_path: Path) -> None:
      ("f_noisy", "low", "'f_noisy' that is no number"), ("weight", -0.1, "weight that is null or below 0"),
      ("weight", np.nan, "weight that is null or below 0"), ("weight", "heavy", "'weight' that is no number")],
 )  # fmt: skip
-def test_numbers_that_are_none_are_refused(tmp_path: Path, column: str, value: object, says: str) -> None:
+def test_numbers_that_are_none_are_refused(tmp_path: Path, column: str, value: float | str, says: str) -> None:
     place = _folder(tmp_path / "graph")
     file = place / ("edges-noise.parquet" if column == "weight" else "nodes.parquet")
     frame = pd.read_parquet(file)

@@ -77,7 +77,8 @@ def test_what_has_expired_says_nothing() -> None:
 
 def test_a_prompt_meets_a_template_of_which_it_has_enough() -> None:
     one = _signals(("prompt_family", "f", "prompts", 4.0))
-    one.table["pieces"], one.table["least"] = [np.array([1, 2, 3, 4, 5], np.uint32)], 3
+    one.table["pieces"] = pd.Series([np.array([1, 2, 3, 4, 5], np.uint32)], dtype="object")
+    one.table["least"] = 3
     matcher = Matcher(one)
     assert matcher.families([1, 2, 9]) == []
     assert matcher.families([1, 2, 9, 5]) == ["f"]
@@ -85,7 +86,8 @@ def test_a_prompt_meets_a_template_of_which_it_has_enough() -> None:
 
 def test_a_file_holds_what_was_written_and_anything_else_is_refused(tmp_path: Path) -> None:
     one = _signals(("ip", "a", "network", 2.0), ("prompt_family", "f", "prompts", 4.0))
-    one.table["pieces"], one.table["least"] = [None, [7, 9]], [None, 3]
+    one.table["pieces"] = pd.Series([None, [7, 9]], dtype="object")
+    one.table["least"] = pd.array([None, 3], dtype="Int64")
     file = tmp_path / "signals.parquet"
     write_signals(one, file)
     back = read_signals(file)
@@ -147,7 +149,7 @@ def test_suspects_are_met_and_others_are_not(world: tuple[Workspace, Path, Signa
     workspace, drop, signals = world
     matcher = Matcher(signals, KeyMaker(workspace))
     truth = pd.read_parquet(drop / "truth" / "labels.parquet").set_index("account_id")["label"]
-    last = pd.DataFrame(_events(drop)).sort_values("ts").groupby("account_id").tail(1).to_dict("records")
+    last = list({event["account_id"]: event for event in sorted(_events(drop), key=lambda one: one["ts"])}.values())
     found = pd.DataFrame(
         {
             "chance": [one.chance for one in matcher.match(last)],
