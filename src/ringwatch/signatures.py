@@ -51,6 +51,8 @@ _SPACE = 32
 
 _NOT_WORD = r"[^\p{L}\p{M}\p{N}_]+"
 _CJK = r"([\p{Han}\p{Hiragana}\p{Katakana}])"
+_THAI = r"([\x{0E40}-\x{0E44}\x{0EC0}-\x{0EC4}])"
+"""Vowels of Thai and Lao, which are written without spaces, that stand before their consonant: a syllable begins."""
 
 _M1 = np.uint64(0xFF51AFD7ED558CCD)
 _M2 = np.uint64(0xC4CEB9FE1A85EC53)
@@ -93,7 +95,8 @@ _FOLD = _fold_table()
 
 def normalise_text(texts: Arrow) -> Arrow:
     """Lower-case words with one space between: NFKC, everything that is no letter, mark, digit or `_` a space, each
-    Chinese or Japanese character a word of its own. Nulls become empty. string[n] → large_string[n].
+    Chinese or Japanese character a word of its own, Thai and Lao cut where a syllable begins with its vowel. Nulls
+    become empty. string[n] → large_string[n].
     """
     filled = pc.fill_null(texts.cast(pa.large_string()), "")
     ascii_only = pc.string_is_ascii(filled)
@@ -103,6 +106,7 @@ def normalise_text(texts: Arrow) -> Arrow:
     folded = pc.utf8_lower(_kernels.utf8_normalize(filled.filter(others), form="NFKC"))
     folded = pc.replace_substring_regex(folded, pattern=_NOT_WORD, replacement=" ")
     folded = pc.replace_substring_regex(folded, pattern=_CJK, replacement=r" \1 ")
+    folded = pc.replace_substring_regex(folded, pattern=_THAI, replacement=r" \1")
     folded = pc.replace_substring_regex(folded, pattern=" +", replacement=" ")
     folded = pc.utf8_trim(folded, characters=" ")
     plain = _fold_ascii(pc.if_else(ascii_only, filled, ""))

@@ -128,3 +128,15 @@ def test_sequences_of_tools_are_sketched_like_words() -> None:
     assert _jaccard(found[0], found[2]) == 0
     assert found[3].as_py() == []
     assert found[4].as_py() == sign_sequences(pa.array([[1, 0, 3]]), KEY).sketches[0].as_py()
+
+
+def test_scripts_without_spaces_are_cut_so_that_a_changed_name_leaves_the_rest() -> None:
+    for one, other in (
+        ("ช่วยเขียนข้อความแจ้งลูกค้าของร้านสมชายว่าบัญชีถูกระงับและต้องโอนเงินเพื่อเปิดใช้งานใหม่", "สมชาย มาลี"),
+        ("请帮我写一封信告诉张伟他的账户已经被冻结需要马上转账才能恢复使用", "张伟 李娜"),
+        ("田中さんに口座が凍結されたのですぐに送金してくださいと伝える手紙を書いてください", "田中 佐藤"),
+    ):
+        name, another = other.split()
+        signed = sign_texts(normalise_text(pa.array([one, one.replace(name, another)])), KEY)
+        first, second = (set(sketch) for sketch in signed.sketches.to_pylist())
+        assert len(first & second) > 0.6 * len(first | second), one
