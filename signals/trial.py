@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ringwatch.cells import interval
+from ringwatch.cells import interval, number
 from ringwatch.errors import UsageError
 from ringwatch.evaluation.intervals import Estimate, share_estimate
 from ringwatch.evaluation.labels import read_labels
@@ -27,7 +27,9 @@ NEWCOMERS, OF_GROUPS_BEGUN, KNOWN = "newcomers", "of groups begun", "known befor
 BEGUN = 3
 """A group of which so many accounts were there before has begun: what is wholly new nobody can know by its things."""
 
-HELD_COLUMNS = ("", "chance from", "abusive", "met", "95 %", "their events", "after", "95 %", "benign", "met", "95 %")
+HELD_COLUMNS = ("", "chance", "abusive", "met", "95 %", "events after", "benign", "met", "95 %")
+"""What the `cells` of `Held` are."""
+
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Held:
 
     def cells(self) -> tuple[str, ...]:
         return (
-            self.who, f"{self.chance:g}", f"{self.abusive:,}", *interval(self.met), f"{self.events:,}",
-            *interval(self.after), f"{self.benign:,}", *interval(self.met_benign, 4),
+            self.who, f"{self.chance:g}", f"{self.abusive:,}", *interval(self.met), number(self.after.value),
+            f"{self.benign:,}", *interval(self.met_benign, 4),
         )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
