@@ -20,8 +20,8 @@ ACCOUNT, FAMILY = "account", "prompt_family"
 
 @dataclass(frozen=True)
 class Reason:
-    """A thing that suspects are known by, the bits that it added (0 where a stronger one of its group is there), and
-    the cluster that has it."""
+    """A thing that suspects are known by, the bits that it added (0 where something that is not independent of it says
+    more: another of its group, or of an account that is known what the run says of it), and the cluster that has it."""
 
     type: str
     key: str
@@ -124,13 +124,16 @@ class Matcher:
         rows = [(key, self._rows[key]) for key in keys if key in self._rows]
         rows = [(key, row) for key, row in rows if moment < row.expires_at]
         rows.sort(key=lambda one: (-one[1].bits, one[0]))
-        best: dict[str, float] = {}
-        reasons = []
-        for (kind, key), row in rows:
-            reasons.append(Reason(kind, key, 0.0 if row.group in best else row.bits, row.cluster_id))
-            best.setdefault(row.group, row.bits)
+        best: dict[str, tuple[Key, float]] = {}
+        for key, row in rows:
+            best.setdefault(row.group, (key, row.bits))
         # What a run says of an account has in it what its things say.
-        known = best.pop(ACCOUNT, 0.0)
-        bits = self._base + max(known, sum(best.values()))
+        things = {group: one for group, one in best.items() if group != ACCOUNT}
+        if ACCOUNT in best and best[ACCOUNT][1] >= sum(bits for _, bits in things.values()):
+            things = {ACCOUNT: best[ACCOUNT]}
+        added = dict(things.values())
+        reasons = [Reason(*key, added.get(key, 0.0), row.cluster_id) for key, row in rows]
+        reasons.sort(key=lambda one: -one.bits)
+        bits = self._base + sum(added.values())
         chance = 1 / (1 + 2.0 ** -min(max(bits, -60.0), 60.0))
-        return Verdict(chance, rows[0][1].cluster_id if rows else None, tuple(reasons), unread)
+        return Verdict(chance, reasons[0].cluster_id if reasons else None, tuple(reasons), unread)

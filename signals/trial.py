@@ -31,7 +31,6 @@ HELD_COLUMNS = ("", "chance", "abusive", "met", "95 %", "events after", "benign"
 """What the `cells` of `Held` are."""
 
 
-
 @dataclass(frozen=True)
 class Held:
     """Of labelled accounts that did something after the signals were made, newcomers or those known before: how many

@@ -65,7 +65,9 @@ def test_bits_of_independent_groups_add_up_and_the_strongest_of_a_group_counts()
 
 def test_an_account_is_judged_by_its_run_or_by_its_things_and_never_by_both() -> None:
     matcher = Matcher(_signals(("account", "x", "account", 9.0), ("device", "a", "device", 5.0)))
-    assert _odds(matcher.verdict([("account", "x"), ("device", "a")], NOW).chance) == pytest.approx(3)
+    known = matcher.verdict([("account", "x"), ("device", "a")], NOW)
+    assert _odds(known.chance) == pytest.approx(3)
+    assert [(one.type, one.bits) for one in known.reasons] == [("account", 9.0), ("device", 0.0)]
     assert _odds(matcher.verdict([("account", "y"), ("device", "a")], NOW).chance) == pytest.approx(-1)
 
 
