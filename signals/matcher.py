@@ -20,8 +20,8 @@ ACCOUNT, FAMILY = "account", "prompt_family"
 
 @dataclass(frozen=True)
 class Reason:
-    """A thing that suspects are known by, the bits that it added (0 where something that is not independent of it says
-    more: another of its group, or of an account that is known what the run says of it), and the cluster that has it."""
+    """A thing that suspects are known by, the bits that it added, and the cluster that has it. It added 0 where what
+    is not independent of it says more: another of its group, or what the run says of the account."""
 
     type: str
     key: str
