@@ -51,6 +51,9 @@ LEAST_PIECES = 3
 STRAY = 1e-4
 """A family is met by at most this share of the texts that are none of it."""
 
+COMMON, FEW_TEXTS = 1e-3, 10
+"""What a larger share of the texts of others has, and more of them than a few, is nobody's template."""
+
 LEAST_MET = 0.2
 """A family that fewer of its own texts would meet has no template to be known by."""
 
@@ -76,8 +79,7 @@ def signals_of(
     keys = KeyMaker(seen.workspace).keys
     if end is None:
         return Signals(COLUMNS.empty_table().to_pandas(), run_id, pd.Timestamp(now()), keys, 0.0, {}, 0)
-    things = _things(seen, scores)
-    weights = dict.fromkeys(sorted(set(things.rows["group"])), 1.0)
+    # Before the log as it is now is gathered: the two need not be in memory at once.
     with (
         seen.watch.stage("earlier"),
         rehearse(seen.workspace, as_of=end - window, seed=seen.seed, labels=seen.labels, batches=batches) as before,
@@ -86,6 +88,8 @@ def signals_of(
     with seen.watch.stage("newcomers"):
         matcher = Matcher(_packed(earlier, run_id, end - window, keys, {}, 0))
         newcomers, learnt = _learn(seen, end - window, matcher, earlier, scores)
+    things = _things(seen, scores)
+    weights = dict.fromkeys(sorted(set(things.rows["group"])), 1.0)
     return _packed(things, run_id, end, keys, weights | learnt, newcomers)
 
 
@@ -185,8 +189,8 @@ def _customers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 def _templates(gathered: Gathered, sent: Prompts, rows: pd.DataFrame) -> pd.DataFrame:
     """type, key, pieces, least of the families among `rows` that have a template to be known by.
 
-    A template is what two texts of a family or more have in common (all of a text that is the only one). So many
-    pieces are asked for that hardly any text of others has as many (`STRAY`), and three or more.
+    A template is what two texts of a family or more have in common (all of a text that is the only one) and few
+    others have. So many pieces are asked for that hardly any text of others has as many (`STRAY`), and three or more.
     """
     codes, families = gathered.content.prompts.members
     wanted = set(rows.loc[rows["type"] == FAMILY, "key"])
@@ -207,13 +211,15 @@ def _templates(gathered: Gathered, sent: Prompts, rows: pd.DataFrame) -> pd.Data
     common = (of @ has).tocoo()
     at, piece = common.coords
     kept = common.data >= np.minimum(2, np.bincount(family, minlength=len(names)))[at]
+    elsewhere = np.bincount(column, minlength=len(pieces))[piece] - common.data
+    kept &= elsewhere <= max(FEW_TEXTS, COMMON * len(sketches))
     template = sp.csr_array((np.ones(kept.sum(), np.int64), (at[kept], piece[kept])), shape=(len(names), len(pieces)))
-    hits = (template @ has.T).tocsr()
+    texts = has.T.tocsr()
     found = []
     for number, name in enumerate(names):
         own = of.indices[of.indptr[number] : of.indptr[number + 1]]
-        row = slice(hits.indptr[number], hits.indptr[number + 1])
-        counts, mine = hits.data[row], np.isin(hits.indices[row], own)
+        hits = (template[[number]] @ texts).tocoo()
+        counts, mine = hits.data, np.isin(hits.coords[1], own)
         least = max(LEAST_PIECES, _beyond(counts[~mine], len(sketches) - len(own)) + 1)
         if (counts[mine] >= least).sum() >= LEAST_MET * len(own):
             own_pieces = template.indices[template.indptr[number] : template.indptr[number + 1]]
