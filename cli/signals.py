@@ -44,7 +44,9 @@ def _build(
     from ringwatch.clock import parse_span
     from ringwatch.pipeline import load_run
     from ringwatch.signals import build_signals, write_signals
+    from ringwatch.signals.pack import check_name
 
+    check_name(output)
     workspace = session.workspace()
     found = build_signals(workspace, load_run(workspace, run), window=parse_span(window), watch=session.watch())
     write_signals(found, output)
@@ -62,7 +64,7 @@ def _build(
         session.table(("signal of a", "", "most bits"), cells, right=("", "most bits"))
         session.line()
         session.line(
-            f"{len(found.table):,} signals of run {found.run_id} in {output}; a newcomer of whom nothing is known "
+            f"{len(found.table):,} signals of run {found.run_id} in {output}; anybody "
             f"begins at {found.base:+.1f} bits."
         )
 

@@ -37,6 +37,12 @@ WINDOW = timedelta(days=14)
 SUSPECT = 0.5
 """Accounts of this score or more are suspects; what none of them uses is no signal."""
 
+OF_ACCOUNT = ("phone", "email_family", "org_id")
+"""What an account says of itself, not what it does."""
+
+RESERVED = {ACCOUNT, FAMILY, EMAIL_FAMILY.name, TOOL_TARGET.name, "org_id"}
+"""Declared types of these names are no signals: they would pass for others."""
+
 STRANGERS = 2.0
 LEAST_BITS = 0.5
 LIFETIME = {"ip": timedelta(days=14)}
@@ -86,19 +92,16 @@ def signals_of(
     ):
         earlier = _things(before, before.detect().scores)
     with seen.watch.stage("newcomers"):
-        matcher = Matcher(_packed(earlier, run_id, end - window, keys, {}, 0))
-        newcomers, learnt = _learn(seen, end - window, matcher, earlier, scores)
-    things = _things(seen, scores)
-    weights = dict.fromkeys(sorted(set(things.rows["group"])), 1.0)
-    return _packed(things, run_id, end, keys, weights | learnt, newcomers)
+        learnt = _learn(seen.con, _packed(earlier, run_id, end - window, keys), scores)
+    return _packed(_things(seen, scores), run_id, end, keys, learnt)
 
 
 def last_moment(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The last moment of an event or a link of the attached log, or when its last account was made; None where
-    nothing has a time."""
+    """The last moment of an event or a link of the attached log; where there is none, when its last account was made;
+    None where nothing has a time."""
     found: datetime | None = con.execute(
-        """SELECT max(moment) FROM (SELECT max(ts) AS moment FROM events UNION ALL SELECT max(ts) FROM links
-                                    UNION ALL SELECT max(created_at) FROM accounts)"""
+        """SELECT coalesce((SELECT max(ts) FROM (SELECT ts FROM events UNION ALL SELECT ts FROM links)),
+                           (SELECT max(created_at) FROM accounts))"""
     ).fetchall()[0][0]
     return found
 
@@ -122,6 +125,9 @@ def _things(seen: Rehearsal, scores: pd.DataFrame) -> _Things:
     uses = _uses(gathered, seen.workspace.config.entity_types, suspect)
     uses = pd.concat([uses, _customers(seen.con)], ignore_index=True).astype({"i": np.int64})
     uses["score"], uses["suspect"] = score[uses["i"]], suspect[uses["i"]]
+    # What an account says of itself is in use as long as the account is.
+    last_seen = gathered.accounts.frame["last_seen"].to_numpy(dtype=np.float64)
+    uses["last"] = np.where(uses["type"].isin(OF_ACCOUNT), np.fmax(uses["last"], last_seen[uses["i"]]), uses["last"])
     uses["cluster_id"] = scored["cluster_id"].to_numpy(dtype=object)[uses["i"]]
     named = ["type", "key"]
     uses = uses[uses.groupby(named)["suspect"].transform("any").astype(np.bool_)]
@@ -152,9 +158,10 @@ def _things(seen: Rehearsal, scores: pd.DataFrame) -> _Things:
 
 
 def _uses(gathered: Gathered, declared: Sequence[str], suspect: BoolArray) -> pd.DataFrame:
-    """i, type, key, group, last (µs) of who uses what a suspect uses, but for what is known to serve strangers."""
+    """i, type, key, group, last (µs) of who uses what a suspect uses; what is known to serve strangers is left out,
+    and families of prompts of which a relative is common."""
     named = {spec.name for spec in (*ENTITY_LAYERS.values(), EMAIL_FAMILY, PROMPT_FAMILY, TOOL_TARGET)}
-    named = (named | set(declared)) - {"email", "user_agent"}
+    named = (named | (set(declared) - RESERVED)) - {"email", "user_agent"}
     parts = [_rows(one, suspect) for one in gathered.shared if one.spec.name in named]
     empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _USES.items()})
     return pd.concat([empty, *parts], ignore_index=True)
@@ -178,10 +185,10 @@ def _rows(incidence: Incidence, suspect: BoolArray) -> pd.DataFrame:
 
 
 def _customers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The same of customers. Needs `ix` and `ev`."""
+    """The same of customers. Needs `ix`."""
     return con.execute(
         f"""SELECT i, 'org_id' AS type, org_id AS key, '{ORGANIZATION.group}' AS "group",
-                   coalesce((SELECT max(ev.ts) FROM ev WHERE ev.i = ix.i), epoch_us(created_at))::DOUBLE AS last
+                   epoch_us(created_at)::DOUBLE AS last
             FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1"""
     ).df()
 
@@ -233,33 +240,35 @@ def _beyond(counts: IntArray, others: int) -> int:
     return int(np.sort(counts)[::-1][allowed]) if len(counts) > allowed else 0
 
 
-def _packed(
-    things: _Things, run_id: str, end: datetime, keys: str, weights: dict[str, float], newcomers: int
-) -> Signals:
+@dataclass(frozen=True)
+class _Learnt:
+    """What newcomers taught: how many there were, and what lifts of each group are to be multiplied by."""
+
+    newcomers: int
+    weights: dict[str, float]
+
+
+def _packed(things: _Things, run_id: str, end: datetime, keys: str, learnt: _Learnt | None = None) -> Signals:
     rows = things.rows
-    weight = rows["group"].map(weights).fillna(1.0)
+    weights = dict.fromkeys(sorted(set(rows["group"])), 1.0) | (learnt.weights if learnt else {})
+    lift = rows["lift"] * rows["group"].map(weights)
     seen = pd.to_datetime(rows["last"].fillna(end.timestamp() * 1e6), unit="us", utc=True)
     life = rows["type"].map(LIFETIME).fillna(pd.Timedelta(LIFETIME_ELSE))
-    table = rows.assign(bits=rows["lift"] * weight / np.log(2), last_seen=seen, expires_at=seen + life)
+    table = rows.assign(bits=lift / np.log(2), last_seen=seen, expires_at=seen + life)
     table = table[(table["bits"] >= LEAST_BITS) & (table["expires_at"] > end)]
     table = table.sort_values(["type", "key"], kind="stable").reset_index(drop=True)[COLUMNS.names]
     table["pieces"] = table["pieces"].astype(object).where(table["pieces"].notna(), None)
     table["cluster_id"] = table["cluster_id"].astype(object).where(table["cluster_id"].notna(), None)
     table["least"] = table["least"].astype("Int64")
+    newcomers = learnt.newcomers if learnt else 0
     return Signals(table, run_id, pd.Timestamp(end), keys, things.base / float(np.log(2)), weights, newcomers)
 
 
-def shown_after(
-    con: duckdb.DuckDBPyConnection, since: datetime, matcher: Matcher, declared: Sequence[str]
-) -> pd.DataFrame:
+def shown_after(con: duckdb.DuckDBPyConnection, since: datetime, matcher: Matcher) -> pd.DataFrame:
     """account_id, ts, type, key of what events after `since` show of what the matcher knows, each thing of an account
     once, when it was first shown; what an account says of itself is shown by its first event."""
-    links = [
-        f"SELECT account_id, ts, '{name}', entity FROM links WHERE entity_type = '{name}' AND ts > $since"
-        for name in declared
-    ]
     coded = con.execute(
-        f"""WITH late AS (SELECT * FROM events WHERE ts > $since),
+        """WITH late AS (SELECT * FROM events WHERE ts > $since),
                  came AS (SELECT account_id, min(ts) AS ts FROM late GROUP BY 1)
             SELECT account_id, type, code, min(ts) AS ts FROM (
                 SELECT account_id, ts, 'ip' AS type, ip AS code FROM late
@@ -271,7 +280,11 @@ def shown_after(
                 UNION ALL SELECT account_id, came.ts, 'email_family', family
                           FROM accounts JOIN came USING (account_id)
                           JOIN tokens ON entity_type = 'email' AND entity = email
-                {" ".join(f"UNION ALL {one}" for one in links)}
+                UNION ALL SELECT account_id, ts, entity_type, entity FROM links
+                          WHERE ts > $since AND entity_type <> 'email'
+                UNION ALL SELECT account_id, ts, 'email_family', family
+                          FROM links JOIN tokens USING (entity_type, entity)
+                          WHERE ts > $since AND entity_type = 'email'
             ) WHERE code IS NOT NULL GROUP BY ALL ORDER BY ALL""",
         {"since": since},
     ).df()
@@ -299,26 +312,24 @@ def _met(con: duckdb.DuckDBPyConnection, prompts: IntArray, matcher: Matcher) ->
     return pd.DataFrame(found, columns=["code", "key"])
 
 
-def _learn(
-    seen: Rehearsal, since: datetime, matcher: Matcher, earlier: _Things, scores: pd.DataFrame
-) -> tuple[int, dict[str, float]]:
-    """How many newcomers there were, and what the lifts of each group are to be multiplied by: by a logistic
-    regression of their scores on what each showed on its first day, that draws to 1."""
-    came = seen.con.execute(
+def _learn(con: duckdb.DuckDBPyConnection, earlier: Signals, scores: pd.DataFrame) -> _Learnt:
+    """What is learnt from who came after `earlier` was made: by a logistic regression of their scores on what each
+    showed on its first day, that draws to what is said without them."""
+    since = earlier.as_of.to_pydatetime()
+    came = con.execute(
         "SELECT account_id, min(ts) AS came FROM events GROUP BY 1 HAVING min(ts) > $since ORDER BY 1",
         {"since": since},
     ).df()
     target = came["account_id"].map(scores.set_index("account_id")["score"]).fillna(0.0).to_numpy(dtype=np.float64)
-    shown = shown_after(seen.con, since, matcher, seen.workspace.config.entity_types).merge(came, on="account_id")
-    shown = shown[shown["ts"] <= shown["came"] + FIRST_DAY].merge(
-        earlier.rows[["type", "key", "group", "lift"]], on=["type", "key"]
-    )
+    shown = shown_after(con, since, Matcher(earlier)).merge(came, on="account_id")
+    shown = shown.merge(earlier.table[["type", "key", "group", "bits", "expires_at"]], on=["type", "key"])
+    shown = shown[(shown["ts"] <= shown["came"] + FIRST_DAY) & (shown["ts"] < shown["expires_at"])]
     shown = shown[shown["group"] != ACCOUNT]
     groups = sorted(set(shown["group"]))
-    if not groups:
-        return len(came), {}
-    best = shown.groupby(["account_id", "group"])["lift"].max().unstack().reindex(came["account_id"])
-    x = np.column_stack([np.ones(len(came)), best.reindex(columns=groups).fillna(0.0).to_numpy(dtype=np.float64)])
-    start = np.concatenate([[earlier.base], np.ones(len(groups))])
+    best = shown.groupby(["account_id", "group"])["bits"].max().unstack().reindex(came["account_id"])
+    lifts = best.reindex(columns=groups).fillna(0.0).to_numpy(dtype=np.float64) * np.log(2)
+    start = np.append(earlier.base * np.log(2), np.ones(len(groups)))
+    x = np.column_stack([np.ones(len(came)), lifts])
     found = ridge_logistic(x, target, np.full(len(start), RIDGE), start=start)
-    return len(came), dict(zip(groups, np.maximum(found[1:], 0.0).tolist(), strict=True))
+    weights = np.maximum(found[1:], 0.0).tolist()
+    return _Learnt(len(came), dict(zip(groups, weights, strict=True)))

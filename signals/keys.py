@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from ringwatch.ingest.dictionary import TokenMaker
@@ -59,6 +60,9 @@ class KeyMaker:
         """What each event shows; many at once are cheaper than one by one."""
         rows = [event if isinstance(event, Mapping) else {} for event in events]
         shown = [Shown(at=_moment(row.get("ts"))) for row in rows]
+        for row, one in zip(rows, shown, strict=True):
+            if one.at is None and _text(row.get("ts")):
+                one.unread = ("ts",)
         asked: dict[str, list[tuple[int, str, str]]] = {}
         for place, row in enumerate(rows):
             for name in ("account_id", "org_id"):
@@ -91,7 +95,10 @@ class KeyMaker:
 
     def _call(self, row: Mapping[str, Any], shown: Shown) -> None:
         tool, args = _text(row.get("tool")), row.get("tool_args")
-        args = json.dumps(args) if isinstance(args, dict | list) else _text(args)
+        try:
+            args = json.dumps(args) if isinstance(args, dict | list) else _text(args)
+        except (TypeError, ValueError, RecursionError):
+            args = "?"  # which is no JSON
         if args:
             call = describe_call(tool, args, self._calls, depth=self._config.limits.json_depth)
             if call.bad:
@@ -114,18 +121,26 @@ _LINK = ("entity_type", "entity_id")
 
 
 def _text(value: object) -> str:
-    """A field as ingestion takes it: text without blanks around, and text that UTF-8 can hold."""
-    if value is None or isinstance(value, bool | dict | list):
+    """A field as ingestion takes it: whole numbers without a point, nothing for what pandas has for it, and text that
+    UTF-8 can hold."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or pd.isna(value):
         return ""
-    return str(value).encode("utf-8", "ignore").decode().strip()
+    try:
+        return str(value).encode("utf-8", "ignore").decode()
+    except ValueError:  # a number of thousands of digits
+        return ""
 
 
 def _moment(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = datetime.fromisoformat(value.strip().upper())
         except ValueError:
             return None
-    if not isinstance(value, datetime):
+    if not isinstance(value, datetime) or pd.isna(value):  # what pandas has for no time is a datetime, too
         return None
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value

@@ -1,8 +1,8 @@
 """What the real-time path reads: one Parquet file, a row for each thing that suspects would be known by.
 
 `type` and `key` name the thing: an account and an `org_id` by what they are called, anything else by 16 hex digits of
-its keyed code, which say nothing to who has no key. `bits` is what it adds, as log2 odds, to `base`, those of a
-newcomer of whom nothing is known; of the things of one `group`, which are not independent, the strongest counts.
+its keyed code, which say nothing to who has no key. `bits` is what it adds, as log2 odds, to `base`, those of
+anybody (the mean of all accounts); of the things of one `group`, which are not independent, the strongest counts.
 `accounts` use it, of which `suspects` are likelier abusive than not; `cluster_id` has most of these. It says nothing
 from `expires_at` on. A family of prompts has `pieces`, hashed pairs of words of its template, and is met by a prompt
 whose sketch holds `least` of them or more.
@@ -59,14 +59,23 @@ class Signals:
         }
 
 
+def check_name(output: Path) -> None:
+    """Whether signals can be written to a file of that name.
+
+    Raises:
+        UsageError: it does not end in .parquet.
+    """
+    if output.suffix.lower() != ".parquet":
+        raise UsageError(f"{output} does not end in .parquet.", hint="Name a file FILE.parquet.")
+
+
 def write_signals(signals: Signals, output: Path) -> None:
     """Writes the file, wholly or not at all: who reads it beside has the old one or the new one.
 
     Raises:
         UsageError: it cannot be written, or does not end in .parquet.
     """
-    if output.suffix.lower() != ".parquet":
-        raise UsageError(f"{output} does not end in .parquet.", hint="Name a file FILE.parquet.")
+    check_name(output)
     about = json.dumps(signals.about(), sort_keys=True).encode()
     table = pa.Table.from_pandas(signals.table, schema=COLUMNS, preserve_index=False)
     sink = pa.BufferOutputStream()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -107,23 +108,22 @@ def backtest(
         if last is None:
             raise UsageError("There are no events.", hint="Ingest some.")
         begin = last - window if as_of is None else as_of
+        if begin >= last:
+            raise UsageError(f"There are no events after {begin:%Y-%m-%d %H:%M}.", hint="Give an earlier --as-of.")
+        until = min(last, begin + window)
         with rehearse(workspace, as_of=begin, seed=seed, watch=watch) as then:
             if last_moment(then.con) is None:
                 raise UsageError(f"There are no events until {begin:%Y-%m-%d %H:%M}.", hint="Give a later --as-of.")
             signals = signals_of(then, then.detect().scores, "backtest", window=window)
-            before = set(then.gathered.accounts.frame["account_id"])
+            before = _there(then.con)
         matcher = Matcher(signals)
         with watch.stage("events"):
             events = whole.con.execute(
                 "SELECT account_id, ts FROM events WHERE ts > $begin AND ts <= $until ORDER BY ts",
-                {"begin": begin, "until": begin + window},
+                {"begin": begin, "until": until},
             ).df()
-            if not len(events):
-                raise UsageError(
-                    f"There are no events after {begin:%Y-%m-%d %H:%M}.", hint="Give an earlier --as-of."
-                )
-            shown = shown_after(whole.con, begin, matcher, workspace.config.entity_types)
-            shown = shown[shown["ts"] <= begin + window]
+            shown = shown_after(whole.con, begin, matcher)
+            shown = shown[shown["ts"] <= until]
     with watch.stage("verdicts"):
         verdicts = _verdicts(shown, matcher)
     events = events[events["account_id"].isin(truth.index)]
@@ -144,9 +144,15 @@ def backtest(
     newcomers = accounts[accounts["new"]].assign(
         chance=most["chance"].fillna(matcher.verdict((), begin).chance), type=most["type"]
     )
-    return Backtest(
-        begin, begin + window, len(signals.table), tuple(held), _claimed(newcomers), _strongest(newcomers)
-    )
+    return Backtest(begin, until, len(signals.table), tuple(held), _claimed(newcomers), _strongest(newcomers))
+
+
+def _there(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Accounts that were there: a row without a time says nothing of when."""
+    rows = con.execute(
+        "SELECT account_id FROM events UNION SELECT account_id FROM accounts WHERE created_at IS NOT NULL"
+    ).fetchall()
+    return {account for (account,) in rows}
 
 
 def _verdicts(shown: pd.DataFrame, matcher: Matcher) -> pd.DataFrame:
@@ -159,7 +165,8 @@ def _verdicts(shown: pd.DataFrame, matcher: Matcher) -> pd.DataFrame:
             verdict = matcher.verdict(seen, pd.Timestamp(str(ts)))
             if verdict.reasons:
                 found.append((account, ts, verdict.chance, verdict.reasons[0].type))
-    return pd.DataFrame(found, columns=["account_id", "ts", "chance", "type"])
+    verdicts = pd.DataFrame(found, columns=["account_id", "ts", "chance", "type"]).astype({"chance": np.float64})
+    return verdicts.assign(ts=pd.to_datetime(verdicts["ts"], utc=True))
 
 
 def _held(
@@ -169,7 +176,7 @@ def _held(
     met = accounts.index.isin(first.index)
     abusive = accounts["abusive"].to_numpy(dtype=np.bool_)
     own = events[events["account_id"].isin(accounts.index[abusive])]
-    late = own[own["ts"] >= own["account_id"].map(first)]
+    late = own[own["ts"] >= pd.to_datetime(own["account_id"].map(first.to_dict()), utc=True)]
     after = np.asarray(late.groupby("account_id").size().reindex(accounts.index).fillna(0), dtype=np.int64)
     ones = np.ones(len(accounts), dtype=np.int64)
     unit = accounts["unit"].to_numpy(dtype=np.int64)

@@ -136,7 +136,7 @@ def test_an_event_as_it_comes_shows_what_the_log_has_of_it(world: tuple[Workspac
     matcher = Matcher(signals)
     since = signals.as_of - 3 * WINDOW
     with pipeline.rehearse(workspace) as seen:
-        logged = shown_after(seen.con, since, matcher, ())
+        logged = shown_after(seen.con, since, matcher)
     late = [event for event in _events(drop) if event["ts"] > since]
     shown = KeyMaker(workspace).read(late)
     raw = {
@@ -209,11 +209,38 @@ def test_no_event_is_too_odd_for_a_verdict(
     assert all(0 <= one.chance <= 1 for one in found)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"ts": pd.NaT, "ip": np.nan, "phone": pd.NA, "email": None, "account_id": float("nan")},
+        {"tool": "t", "tool_args": {"when": NOW, "number": np.int64(4)}},
+        {"tool": "t", "tool_args": {"deep": [10**5000]}, "phone": 10**5000},
+        {"ts": "2026-03-01t00:00:00z", "account_id": np.float64(5.0), "links": {"entity_type": "ip"}},
+    ],
+)
+def test_what_pandas_and_python_have_is_read_or_says_nothing(
+    world: tuple[Workspace, Path, Signals], event: dict[str, Any]
+) -> None:
+    workspace, _, signals = world
+    maker = KeyMaker(workspace)
+    (shown,) = maker.read([event])
+    assert shown.keys <= {("account", "5")}
+    assert (shown.at is not None) == isinstance(event.get("ts"), str)
+    assert len(Matcher(signals, maker).match([event])) == 1
+
+
 def test_a_field_that_cannot_be_read_is_named(world: tuple[Workspace, Path, Signals]) -> None:
     workspace, _, signals = world
-    event = {"ip": "1.2.3", "email": "nobody", "tool": "t", "tool_args": "{", "links": [{"entity_type": "ip"}]}
+    event = {
+        "ts": 1767225600,
+        "ip": "1.2.3",
+        "email": "nobody",
+        "tool": "t",
+        "tool_args": "{",
+        "links": [{"entity_type": "ip"}],
+    }
     (found,) = Matcher(signals, KeyMaker(workspace)).match([event])
-    assert sorted(found.unread) == ["email", "ip", "tool_args"]
+    assert sorted(found.unread) == ["email", "ip", "tool_args", "ts"]
 
 
 def test_other_keys_after_a_rotation_are_noticed(ingester: Ingester) -> None:
@@ -284,6 +311,33 @@ def test_newcomers_of_a_ring_are_met_and_what_they_did_after_it_is_counted(
         backtest(workspace, tmp_path / "labels.parquet", as_of=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(UsageError, match="no events after"):
         backtest(workspace, tmp_path / "labels.parquet", as_of=datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def test_nobody_is_met_where_a_ring_has_everything_new(ingester: Ingester, tmp_path: Path) -> None:
+    workspace = ingester.workspace()
+    early, late = _others("2026-03-0", count=20, prefix="o"), _others("2026-03-2", count=4, prefix="q")
+    names = [{"account_id": one} for one in sorted({row["account_id"] for row in (*early, *late)})]
+    pipeline.ingest_drop(workspace, [ingester.drop({"events": [*early, *late], "accounts": names}, "jsonl")])
+    labels = [
+        {"account_id": f"q{at}", "label": "abusive", "labelled_at": "2026-04-01", "group_id": "q"} for at in range(4)
+    ]
+    pd.DataFrame(labels).to_parquet(tmp_path / "labels.parquet")
+    found = backtest(workspace, tmp_path / "labels.parquet", as_of=datetime(2026, 3, 15, tzinfo=UTC))
+    for one in found.held:
+        # Rows of accounts that have no time were not there before their first event.
+        assert (one.abusive, one.met.value) == ((4, 0.0) if one.who == NEWCOMERS else (0, None))
+
+
+def test_an_account_made_long_ago_has_its_phone_still(ingester: Ingester) -> None:
+    workspace = ingester.workspace()
+    events = [*_ring("2026-03-0", members=8), *_others("2026-03-0", count=40, prefix="o")]
+    old = [{"account_id": f"m{at}", "created_at": "2024-01-01", "phone": "+14155550100"} for at in range(8)]
+    late = [{"account_id": "nobody", "created_at": "2027-01-01", "phone": None}]
+    pipeline.ingest_drop(workspace, [ingester.drop({"events": events, "accounts": [*old, *late]}, "jsonl")])
+    pipeline.run_detection(workspace)
+    table = build_signals(workspace, pipeline.load_run(workspace)).table
+    assert {"phone", "device", "ip"} <= set(table["type"])
+    assert (table["last_seen"] < pd.Timestamp("2026-03-09", tz="UTC")).all()
 
 
 def test_a_log_of_nothing_and_one_without_suspects_have_no_signals(ingester: Ingester, tmp_path: Path) -> None:
