@@ -142,7 +142,7 @@ def _show(session: Session, found: Backtest) -> None:
     )
     session.line()
     session.table(HELD_COLUMNS, [one.cells() for one in found.held], right=HELD_COLUMNS[1:])
-    session.line("Met: with that chance or more; of its events, the share that came with that or after it.")
+    session.line("Met: with that chance or more. After: the share of their events that came with that or later.")
     session.line()
     rows = [
         (f"{row['low']:g} to {row['high']:g}", f"{row['accounts']:,}", number(row["claimed"]), number(row["right"]))

@@ -28,7 +28,7 @@ NEWCOMERS, OF_GROUPS_BEGUN, KNOWN = "newcomers", "of groups begun", "known befor
 BEGUN = 3
 """A group of which so many accounts were there before has begun: what is wholly new nobody can know by its things."""
 
-HELD_COLUMNS = ("", "chance", "abusive", "met", "95 %", "events after", "benign", "met", "95 %")
+HELD_COLUMNS = ("", "chance", "abusive", "met", "95 %", "after", "benign", "met", "95 %")
 """What the `cells` of `Held` are."""
 
 
