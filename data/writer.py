@@ -50,7 +50,6 @@ class DropWriter:
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> DropWriter:
-        self._folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from ringwatch.gnn.graph import BoolArray, FloatArray
 from ringwatch.gnn.labels import ABUSIVE, BENIGN, UNKNOWN, Label
+from ringwatch.graphs.ordered import starts
 
 LEAST_PRIOR, LARGEST_PRIOR = 1e-4, 0.6
 RIDGE = 1e-5
@@ -53,9 +54,8 @@ def masses(label: Label, prior: float) -> tuple[float, float, float]:
 def hits_at_k(score: FloatArray, hit: BoolArray, k: int) -> float:
     """How many of `hit` to expect among the first `k`, where of equal scores each is as likely to come first."""
     order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1 if len(order) else np.empty(0, np.int64)
-    found = np.cumsum(hit[order])[ends - 1]
-    return float(np.interp(k, np.append(0, ends), np.append(0, found)))
+    depth = np.append(starts(score[order]), len(order))
+    return float(np.interp(k, depth, np.append(0, np.cumsum(hit[order]))[depth]))
 
 
 class Curve:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ringwatch.graphs.accounts import AccountTable
 from ringwatch.graphs.layers import PARTNER_LAYERS, Incidence, code_of, query_columns
+from ringwatch.ingest.tokens import code_digits
 
 EXEMPLARS = 40
 """Entities that are listed of one cluster, those that most of its members have first."""
@@ -28,7 +29,7 @@ _HOLDERS = {"network": "ip", "email_domain": "email"}
 def family_ids(layer: str, code: np.ndarray) -> np.ndarray:
     """Ids of prompt families or tool chains from their codes; object[n]."""
     letter = INFERRED[layer]
-    return np.array([f"{letter}{value & 0xFFFFFFFFFFFFFFFF:016x}" for value in code.tolist()], dtype=object)
+    return np.array([f"{letter}{digits}" for digits in code_digits(code)], dtype=object)
 
 
 def resolve_entities(
@@ -145,7 +146,7 @@ def _tokens(
         rows = query_columns(con, sql)
     finally:
         con.unregister("wanted_codes")
-    out = np.array([f"{name}_{value & 0xFFFFFFFFFFFFFFFF:016x}" for value in code.tolist()], dtype=object)
+    out = np.array([f"{name}_{digits}" for digits in code_digits(code)], dtype=object)
     out[np.asarray(rows["place"], dtype=np.int64)] = np.asarray(rows["token"], dtype=object)
     return out[back]
 

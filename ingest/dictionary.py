@@ -20,7 +20,7 @@ from ringwatch.config import Config
 from ringwatch.ingest.contract import Table
 from ringwatch.ingest.log import literal
 from ringwatch.ingest.normalise import normalise
-from ringwatch.ingest.tokens import Tokeniser
+from ringwatch.ingest.tokens import CALLS, Tokeniser, code_digits
 from ringwatch.ingest.tools import describe_call
 from ringwatch.ingest.validate import text_of
 from ringwatch.ingest.vault import NOTE, PROMPT, TOOL_ARGS
@@ -102,7 +102,7 @@ class Dictionaries:
         self._salt = salt
         self._budget = budget
         self._maker = maker
-        self._calls = Tokeniser(derive_key(workspace.secret("signatures"), "tool-calls"))
+        self._calls = Tokeniser(derive_key(workspace.secret("signatures"), CALLS))
         self._prompt_key = workspace.secret("signatures")
         self._size = 0
         self._prompts = np.zeros(0, dtype=np.int64)
@@ -254,5 +254,4 @@ def _prompt_rows(signed: Signatures, which: np.ndarray[Any, Any]) -> pa.Table:
 
 def named_codes(kind: str, codes: np.ndarray[Any, Any]) -> Any:
     """Tokens of 64-bit codes: the kind and 16 hex digits; what the vault calls prompts and tool arguments."""
-    digits = codes.astype(">i8").tobytes().hex()
-    return pa.array([f"{kind}_{digits[start : start + 16]}" for start in range(0, len(digits), 16)], pa.string())
+    return pa.array([f"{kind}_{digits}" for digits in code_digits(codes)], pa.string())

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+CALLS = "tool-calls"
+"""What the secret of signatures is derived for to hash tool calls (`derive_key`)."""
+
 _BLOCK = 64
 _TOKEN_BYTES = 16
 
@@ -44,3 +47,9 @@ class Tokeniser:
     def codes(self, values: Sequence[bytes]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The codes alone."""
         return self.tokens(values)[0]
+
+
+def code_digits(codes: np.ndarray[Any, Any]) -> list[str]:
+    """Each of n 64-bit codes as 16 hex digits."""
+    text = codes.astype(">i8").tobytes().hex()
+    return [text[start : start + 16] for start in range(0, len(text), 16)]

@@ -32,6 +32,7 @@ class Rehearsal:
     as_of: datetime | None
     seed: int
     labels: bool
+    batches: Sequence[str] | None
     watch: Stopwatch
 
     @cached_property
@@ -88,7 +89,7 @@ def rehearse(
     """Opens the log as known at `as_of`, all committed batches unless some are named. Writers go on beside it."""
     with log_connection(workspace) as con:
         EventLog(workspace, workspace.current()).attach(con, as_of=as_of, batches=batches)
-        yield Rehearsal(workspace, con, as_of, seed, labels, watch or Stopwatch())
+        yield Rehearsal(workspace, con, as_of, seed, labels, batches, watch or Stopwatch())
 
 
 def seen_batches(current: Current, record: RunRecord) -> list[str]:

@@ -25,11 +25,11 @@ from ringwatch.graphs.accounts import BoolArray, IntArray
 from ringwatch.graphs.content import Prompts, sent_prompts
 from ringwatch.graphs.layers import EMAIL_FAMILY, ENTITY_LAYERS, ORGANIZATION, PROMPT_FAMILY, TOOL_TARGET
 from ringwatch.graphs.logistic import ridge_logistic
+from ringwatch.ingest.tokens import code_digits
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import Rehearsal, Run, rehearse, rehearse_run
-from ringwatch.pipeline.rehearsal import seen_batches
-from ringwatch.signals.keys import KeyMaker, hex_key
-from ringwatch.signals.matcher import ACCOUNT, FAMILY, Matcher
+from ringwatch.signals.keys import ACCOUNT, CUSTOMER, KeyMaker
+from ringwatch.signals.matcher import FAMILY, Matcher
 from ringwatch.signals.pack import COLUMNS, Signals
 from ringwatch.workspace import Workspace
 
@@ -37,10 +37,10 @@ WINDOW = timedelta(days=14)
 SUSPECT = 0.5
 """Accounts of this score or more are suspects; what none of them uses is no signal."""
 
-OF_ACCOUNT = ("phone", "email_family", "org_id")
+OF_ACCOUNT = ("phone", EMAIL_FAMILY.name, CUSTOMER)
 """What an account says of itself, not what it does."""
 
-RESERVED = {ACCOUNT, FAMILY, EMAIL_FAMILY.name, TOOL_TARGET.name, "org_id"}
+RESERVED = {ACCOUNT, FAMILY, EMAIL_FAMILY.name, TOOL_TARGET.name, CUSTOMER}
 """Declared types of these names are no signals: they would pass for others."""
 
 STRANGERS = 2.0
@@ -72,14 +72,11 @@ def build_signals(
     Raises:
         UnavailableError: the workspace cannot be read.
     """
-    with workspace.reading() as current, rehearse_run(workspace, run.record, watch=watch) as seen:
-        batches = seen_batches(current, run.record)
-        return signals_of(seen, run.scores, run.record.run_id, window=window, batches=batches)
+    with rehearse_run(workspace, run.record, watch=watch) as seen:
+        return signals_of(seen, run.scores, run.record.run_id, window=window)
 
 
-def signals_of(
-    seen: Rehearsal, scores: pd.DataFrame, run_id: str, *, window: timedelta, batches: Sequence[str] | None = None
-) -> Signals:
+def signals_of(seen: Rehearsal, scores: pd.DataFrame, run_id: str, *, window: timedelta) -> Signals:
     """The signals of a log as it was seen, whose accounts have these scores (account_id, score, cluster_id)."""
     end = last_moment(seen.con)
     keys = KeyMaker(seen.workspace).keys
@@ -88,8 +85,10 @@ def signals_of(
     # Before the log as it is now is gathered: the two need not be in memory at once.
     with (
         seen.watch.stage("earlier"),
-        rehearse(seen.workspace, as_of=end - window, seed=seen.seed, labels=seen.labels, batches=batches) as before,
-    ):
+        rehearse(
+            seen.workspace, as_of=end - window, seed=seen.seed, labels=seen.labels, batches=seen.batches
+        ) as before,
+    ):  # fmt: skip
         earlier = _things(before, before.detect().scores)
     with seen.watch.stage("newcomers"):
         learnt = _learn(seen.con, _packed(earlier, run_id, end - window, keys), scores)
@@ -151,7 +150,7 @@ def _things(seen: Rehearsal, scores: pd.DataFrame) -> _Things:
         {
             "type": ACCOUNT, "key": suspects["account_id"], "group": ACCOUNT, "accounts": 1, "suspects": 1,
             "cluster_id": suspects["cluster_id"], "lift": logit(suspects["score"].clip(upper=1 - 1e-6)) - base,
-            "last": gathered.accounts.frame["last_seen"].to_numpy()[suspect],
+            "last": last_seen[suspect],
         }
     )  # fmt: skip
     return _Things(pd.concat([rows, accounts], ignore_index=True), base)
@@ -174,7 +173,7 @@ def _rows(incidence: Incidence, suspect: BoolArray) -> pd.DataFrame:
     wanted = np.bincount(incidence.entity, suspect[incidence.account], len(incidence.code)) > 0
     wanted &= incidence.floor == 0
     keys = np.full(len(wanted), "", dtype=object)
-    keys[wanted] = [hex_key(int(code)) for code in incidence.code[wanted]]
+    keys[wanted] = code_digits(incidence.code[wanted])
     rows = wanted[incidence.entity]
     return pd.DataFrame(
         {
@@ -187,7 +186,7 @@ def _rows(incidence: Incidence, suspect: BoolArray) -> pd.DataFrame:
 def _customers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """The same of customers. Needs `ix`."""
     return con.execute(
-        f"""SELECT i, 'org_id' AS type, org_id AS key, '{ORGANIZATION.group}' AS "group",
+        f"""SELECT i, '{CUSTOMER}' AS type, org_id AS key, '{ORGANIZATION.group}' AS "group",
                    epoch_us(created_at)::DOUBLE AS last
             FROM accounts JOIN ix USING (account_id) WHERE org_id IS NOT NULL ORDER BY 1"""
     ).df()
@@ -200,11 +199,12 @@ def _templates(gathered: Gathered, sent: Prompts, rows: pd.DataFrame) -> pd.Data
     others have. So many pieces are asked for that hardly any text of others has as many (`STRAY`), and three or more.
     """
     codes, families = gathered.content.prompts.members
-    wanted = set(rows.loc[rows["type"] == FAMILY, "key"])
-    keys = [hex_key(int(code)) for code in families]
-    asked = np.array([key in wanted for key in keys], dtype=np.bool_)
-    names, family = np.unique(np.array(keys, dtype=object)[asked].astype(str), return_inverse=True)
-    if not len(names):
+    wanted = rows.loc[rows["type"] == FAMILY, "key"].to_list()
+    known, family = np.unique(families, return_inverse=True)
+    asked = np.isin(code_digits(known), wanted)[family]
+    named, family = np.unique(families[asked], return_inverse=True)
+    names = code_digits(named)
+    if not names:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in ("type", "key", "pieces", "least")})
     sketches = sent.texts.sketches
     pieces, column = np.unique(sketches.values, return_inverse=True)
@@ -248,9 +248,12 @@ class _Learnt:
     weights: dict[str, float]
 
 
-def _packed(things: _Things, run_id: str, end: datetime, keys: str, learnt: _Learnt | None = None) -> Signals:
+_NOTHING = _Learnt(0, {})
+
+
+def _packed(things: _Things, run_id: str, end: datetime, keys: str, learnt: _Learnt = _NOTHING) -> Signals:
     rows = things.rows
-    weights = dict.fromkeys(sorted(set(rows["group"])), 1.0) | (learnt.weights if learnt else {})
+    weights = dict.fromkeys(sorted(set(rows["group"])), 1.0) | learnt.weights
     lift = rows["lift"] * rows["group"].map(weights)
     seen = pd.to_datetime(rows["last"].fillna(end.timestamp() * 1e6), unit="us", utc=True)
     life = rows["type"].map(LIFETIME).fillna(pd.Timedelta(LIFETIME_ELSE))
@@ -260,8 +263,8 @@ def _packed(things: _Things, run_id: str, end: datetime, keys: str, learnt: _Lea
     table["pieces"] = table["pieces"].astype(object).where(table["pieces"].notna(), None)
     table["cluster_id"] = table["cluster_id"].astype(object).where(table["cluster_id"].notna(), None)
     table["least"] = table["least"].astype("Int64")
-    newcomers = learnt.newcomers if learnt else 0
-    return Signals(table, run_id, pd.Timestamp(end), keys, things.base / float(np.log(2)), weights, newcomers)
+    base = things.base / float(np.log(2))
+    return Signals(table, run_id, pd.Timestamp(end), keys, base, weights, learnt.newcomers)
 
 
 def shown_after(con: duckdb.DuckDBPyConnection, since: datetime, matcher: Matcher) -> pd.DataFrame:
@@ -297,7 +300,7 @@ def shown_after(con: duckdb.DuckDBPyConnection, since: datetime, matcher: Matche
     ).df()
     texts = coded["type"] == "prompt"
     families = coded[texts].merge(_met(con, coded.loc[texts, "code"].unique(), matcher), on="code")
-    things = coded[~texts].assign(key=[hex_key(int(code)) for code in coded.loc[~texts, "code"]])
+    things = coded[~texts].assign(key=code_digits(coded.loc[~texts, "code"].to_numpy(dtype=np.int64)))
     found = pd.concat([things, families.assign(type=FAMILY), named], ignore_index=True).drop(columns="code")
     known = pd.MultiIndex.from_frame(found[["type", "key"]]).isin(list(matcher.keys))
     return found[known].sort_values(["account_id", "ts", "type", "key"], kind="stable").reset_index(drop=True)

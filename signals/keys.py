@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ringwatch.graphs.layers import EMAIL_FAMILY, TOOL_TARGET
+from ringwatch.ingest import tables
 from ringwatch.ingest.dictionary import TokenMaker
-from ringwatch.ingest.tokens import Tokeniser
+from ringwatch.ingest.tokens import CALLS, Tokeniser, code_digits
 from ringwatch.ingest.tools import describe_call
 from ringwatch.signatures import normalise_text, sign_texts
 from ringwatch.workspace import Workspace, derive_key
@@ -22,8 +24,8 @@ from ringwatch.workspace import Workspace, derive_key
 Key = tuple[str, str]
 """The type of a thing and its key, as `Signals` has them."""
 
-FIELDS = {"ip": "ip", "device_id": "device", "payment_id": "payment", "phone": "phone", "email": "email"}
-"""Fields of an event, or of its account, that name a thing, and the type of it."""
+ACCOUNT, CUSTOMER = "account", "org_id"
+"""Types whose key is the name itself."""
 
 
 @dataclass
@@ -37,11 +39,6 @@ class Shown:
     unread: tuple[str, ...] = ()
 
 
-def hex_key(code: int) -> str:
-    """The key of a 64-bit code."""
-    return f"{code & 0xFFFFFFFFFFFFFFFF:016x}"
-
-
 class KeyMaker:
     """Makes keys with the secrets of a workspace, which it reads once. `keys` names those secrets and does not tell
     them."""
@@ -52,7 +49,9 @@ class KeyMaker:
         self._config = workspace.config
         self._maker = TokenMaker(secret, workspace.config)
         self._prompt_key = workspace.secret("signatures")
-        self._calls = Tokeniser(derive_key(self._prompt_key, "tool-calls"))
+        self._calls = Tokeniser(derive_key(self._prompt_key, CALLS))
+        columns = [column for name in ("accounts", "events") for column in tables(workspace.config)[name].columns]
+        self._fields = {one.name: one.entity for one in columns if one.kind == "entity" and one.name != "user_agent"}
         both = derive_key(secret, "signals") + derive_key(self._prompt_key, "signals")
         self.keys = hashlib.sha256(both).hexdigest()[:16]
 
@@ -65,10 +64,10 @@ class KeyMaker:
                 one.unread = ("ts",)
         asked: dict[str, list[tuple[int, str, str]]] = {}
         for place, row in enumerate(rows):
-            for name in ("account_id", "org_id"):
+            for name, kind in (("account_id", ACCOUNT), ("org_id", CUSTOMER)):
                 if value := _text(row.get(name)):
-                    shown[place].keys.add(("account" if name == "account_id" else name, value))
-            for name, kind in FIELDS.items():
+                    shown[place].keys.add((kind, value))
+            for name, kind in self._fields.items():
                 if value := _text(row.get(name)):
                     asked.setdefault(kind, []).append((place, name, value))
             links = row.get("links")
@@ -85,13 +84,16 @@ class KeyMaker:
     def _things(self, kind: str, values: list[tuple[int, str, str]], shown: list[Shown]) -> None:
         made, _, bad = self._maker.make(kind, pa.array([value for _, _, value in values]))
         # A mailbox is one account's; the pattern that it is of may be an operator's.
-        name, column = ("email_family", "family") if kind == "email" else (kind, "entity")
-        codes = made[column].to_pylist()
-        for (place, source, _), code, why in zip(values, codes, bad.to_pylist(), strict=True):
+        name, column = (EMAIL_FAMILY.name, "family") if kind == "email" else (kind, "entity")
+        codes = made[column]
+        keys = code_digits(codes.fill_null(0).to_numpy())
+        for (place, source, _), key, known, why in zip(
+            values, keys, codes.is_valid().to_pylist(), bad.to_pylist(), strict=True
+        ):
             if why is not None:
                 shown[place].unread = (*shown[place].unread, source)
-            elif code is not None:
-                shown[place].keys.add((name, hex_key(code)))
+            elif known:
+                shown[place].keys.add((name, key))
 
     def _call(self, row: Mapping[str, Any], shown: Shown) -> None:
         tool, args = _text(row.get("tool")), row.get("tool_args")
@@ -103,7 +105,8 @@ class KeyMaker:
             call = describe_call(tool, args, self._calls, depth=self._config.limits.json_depth)
             if call.bad:
                 shown.unread = (*shown.unread, "tool_args")
-            shown.keys.update(("tool_target", hex_key(value)) for value in call.values or ())
+            values = np.array(call.values or (), dtype=np.int64)
+            shown.keys.update((TOOL_TARGET.name, key) for key in code_digits(values))
 
     def _prompts(self, rows: list[Mapping[str, Any]], shown: list[Shown]) -> None:
         texts = {place: _text(row.get("prompt")) for place, row in enumerate(rows)}

@@ -11,11 +11,12 @@ from typing import Any
 
 from ringwatch.clock import now
 from ringwatch.errors import UsageError
-from ringwatch.signals.keys import Key, KeyMaker, Shown
+from ringwatch.graphs.layers import PROMPT_FAMILY
+from ringwatch.signals.keys import ACCOUNT, Key, KeyMaker, Shown
 from ringwatch.signals.pack import Signals, read_signals
 from ringwatch.workspace import Workspace
 
-ACCOUNT, FAMILY = "account", "prompt_family"
+FAMILY = PROMPT_FAMILY.name
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ class Matcher:
     def verdict(self, keys: Iterable[Key], at: datetime, *, unread: tuple[str, ...] = ()) -> Verdict:
         """What these things say together at a moment."""
         moment = at.timestamp()
-        rows = [(key, self._rows[key]) for key in keys if key in self._rows]
-        rows = [(key, row) for key, row in rows if moment < row.expires_at]
+        rows = [(key, row) for key in keys if (row := self._rows.get(key)) and moment < row.expires_at]
         rows.sort(key=lambda one: (-one[1].bits, one[0]))
         best: dict[str, tuple[Key, float]] = {}
         for key, row in rows:

@@ -19,7 +19,8 @@ from ringwatch.graphs.accounts import BoolArray, IntArray
 from ringwatch.metrics import Stopwatch
 from ringwatch.pipeline import rehearse
 from ringwatch.signals.build import WINDOW, last_moment, shown_after, signals_of
-from ringwatch.signals.matcher import ACCOUNT, Matcher
+from ringwatch.signals.keys import ACCOUNT
+from ringwatch.signals.matcher import Matcher
 from ringwatch.workspace import Workspace
 
 CHANCES = (0.5, 0.8, 0.95, 0.99)

@@ -40,6 +40,17 @@ class Ringwatch(process.Ringwatch):
             (self.workspace / "keys" / f"{name}.key").write_bytes(hashlib.sha256(name.encode()).digest())
 
 
+def small_world(folder: Path, seed: int) -> Ringwatch:
+    """A workspace with a run on 800 accounts, a fifth of them abusive; `folder / "drop"` is its one batch."""
+    command = Ringwatch(folder / "workspace")
+    size = ("--accounts", "800", "--prevalence", "0.2")
+    command.run("simulate", "easy", "--output", folder / "drop", "--seed", str(seed), *size)
+    command.run("init")
+    command.run("ingest", folder / "drop")
+    command.run("detect", "--no-labels", "--seed", "1")
+    return command
+
+
 class _Mother:
     """A process that waits for calls. `seed` is that of its hashes."""
 

@@ -16,7 +16,7 @@ from ringwatch.graphs.clusters import BESIDES
 from ringwatch.pipeline import load_run, rehearse_run
 from ringwatch.workspace import Workspace
 
-from ..command import Ringwatch
+from ..command import Ringwatch, small_world
 
 GROUPS = {"network", "device", "payment", "prompts", "signup"}
 FIGURES = {"recovery", "precision_at_k", "pairwise_f1", "auprc"}
@@ -29,14 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(folder: Path) -> Ringwatch:
-    """A workspace with one batch and one run; tests only read it. Its drop is `folder / "drop"`."""
-    command = Ringwatch(folder / "workspace")
-    size = ("--accounts", "800", "--prevalence", "0.2")
-    command.run("simulate", "easy", "--output", folder / "drop", "--seed", "301", *size)
-    command.run("init")
-    command.run("ingest", folder / "drop")
-    command.run("detect", "--no-labels", "--seed", "1")
-    return command
+    """Tests only read it."""
+    return small_world(folder, 301)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from process import EXECUTABLE
 
-from ..command import Ringwatch
+from ..command import Ringwatch, small_world
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(folder: Path) -> Ringwatch:
-    """A workspace with a run, its signals in `folder / "s.parquet"`, and its events in `folder / "events.jsonl"`."""
-    command = Ringwatch(folder / "workspace")
-    size = ("--accounts", "800", "--prevalence", "0.2")
-    command.run("simulate", "easy", "--output", folder / "drop", "--seed", "303", *size)
-    command.run("init")
-    command.run("ingest", folder / "drop")
-    command.run("detect", "--no-labels", "--seed", "1")
+    """A workspace with a run; the last of its events are in `folder / "events.jsonl"`."""
+    command = small_world(folder, 303)
     events = pd.read_parquet(folder / "drop" / "events.parquet").sort_values("ts").tail(400)
     events.to_json(folder / "events.jsonl", orient="records", lines=True, date_format="iso")
     return command
